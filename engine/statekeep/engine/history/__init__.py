@@ -1,0 +1,4 @@
+"""What an actor has lived through: the fingerprint of its events, and the paths that a version looks for.
+
+Pure. A history is an ordered sequence of event types; machines, versions and actors are not known here.
+"""
