@@ -1,9 +1,9 @@
 """Every error the engine raises on purpose; each class says whose move is next.
 
-    StatekeepError
-    ├── DefinitionInvalid       the definition is wrong; only its author can help
-    ├── ChartUnstable           the event would never come to rest; only the definition's author can help
-    └── ConfigurationInvalid    a stored configuration is not one of this machine's; stop and tell a human
+StatekeepError
+├── DefinitionInvalid       the definition is wrong; only its author can help
+├── ChartUnstable           the event would never come to rest; only the definition's author can help
+└── ConfigurationInvalid    a stored configuration is not one of this machine's; stop and tell a human
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """JSON as the engine sees it, and its canonical form.
 
-Canonical bytes follow RFC 8785 (JCS): every digest that people compare is taken over them, so that two copies of
-one document agree whatever their whitespace, key order or number spelling.
+Canonical bytes follow RFC 8785 (JCS): every digest that people compare is taken over them, so that
+two copies of one document agree whatever their whitespace, key order or number spelling.
 """
 
 import hashlib
