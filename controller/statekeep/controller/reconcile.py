@@ -1,0 +1,282 @@
+"""The one decision procedure: a manifest and the store in, where the version stands out.
+
+It gathers what the store knows of the version, its parent and its machine, decides how far the
+version may go, and goes there. Kubernetes and the folder of ``statekeep dev`` are two fronts on it; it knows
+neither. Running it again changes nothing that was done before, so it may run at any time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.controller.manifest.manifest import Approval, Manifest
+from statekeep.controller.standing import (
+    Applied,
+    Applying,
+    AwaitingApproval,
+    AwaitingParent,
+    DatabaseUnavailable,
+    Immutable,
+    Invalid,
+    PreviewChanged,
+    Standing,
+)
+from statekeep.engine import finding
+from statekeep.engine.errors import StoreUnavailable
+from statekeep.engine.finding import Finding
+from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
+from statekeep.engine.routing.preview import Preview
+from statekeep.engine.routing.version import Version, in_canonical_order, read_version
+from statekeep.engine.statechart.comparison import lost_events
+from statekeep.engine.statechart.validation import validate
+from statekeep.engine.store import deployments, previews, versions
+from statekeep.engine.store.database import Database
+from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
+from statekeep.engine.store.versions import StoredVersion
+
+DEFAULT_NAMESPACE = Namespace("default")
+"""Where a manifest without a namespace lives, as with ``kubectl``."""
+
+Parents = Mapping[VersionName, VersionName | None]
+"""The parent that each known manifest of a namespace declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a reconciliation found out and did."""
+
+    standing: Standing
+    machine: MachineName | None
+    """``None`` where it cannot be known: the parent is not there."""
+
+    warnings: tuple[Finding, ...] = ()
+    preview: Preview | None = None
+    """What a deployment would do now, or what was shown before the one that has been."""
+
+    previewed_at: datetime | None = None
+    prefix_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the store knows that matters to one manifest."""
+
+    stored: StoredVersion | None
+    deployment: Deployment | None
+    parent: StoredVersion | None
+    root: VersionName | None
+    """The root of the machine that the manifest would belong to."""
+
+
+async def reconcile(manifest: Manifest, parents: Parents, database: Database) -> Outcome:
+    """Bring a version as far as it may go, and say where it stands.
+
+    Args:
+        manifest: as its author declares it.
+        parents: of every manifest in the namespace, to find a circle before anybody waits in it.
+        database: everything else.
+    """
+    namespace = manifest.namespace or DEFAULT_NAMESPACE
+    findings = validate(in_canonical_order(manifest.definition))
+    findings = tuple(found.under("/spec/definition") for found in findings)
+    try:
+        known = await database.read(lambda connection: _gather(connection, namespace, manifest))
+        warnings = finding.warnings(findings)
+        standing = _refusal(manifest, parents, known, finding.errors(findings))
+        if standing is not None:
+            return Outcome(standing, _machine(manifest, known), warnings)
+        version = _version(manifest)
+        if known.parent is None:
+            return await _apply_root(database, namespace, manifest, version, warnings)
+        warnings += tuple(
+            found.under("/spec/definition")
+            for found in lost_events(version.machine, [known.parent.version.machine])
+        )
+        return await _go_on(database, namespace, manifest, version, known.parent, warnings)
+    except StoreUnavailable:
+        return Outcome(DatabaseUnavailable(), manifest.machine, finding.warnings(findings))
+
+
+async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: Manifest) -> _Known:
+    stored = await versions.find(connection, namespace, manifest.name)
+    parent = (
+        None
+        if manifest.parent_id is None
+        else await versions.find(connection, namespace, manifest.parent_id)
+    )
+    machine = manifest.machine or MachineName(manifest.name)
+    return _Known(
+        stored=stored,
+        deployment=stored and await deployments.find(connection, stored.id),
+        parent=parent,
+        root=await versions.root_of(connection, namespace, machine),
+    )
+
+
+def _machine(manifest: Manifest, known: _Known) -> MachineName | None:
+    """Return the family: the manifest's word, else the parent's, else a root's own name."""
+    if manifest.machine is not None:
+        return manifest.machine
+    if manifest.parent_id is None:
+        return MachineName(manifest.name)
+    return known.parent.machine if known.parent else None
+
+
+def _refusal(
+    manifest: Manifest, parents: Parents, known: _Known, errors: Sequence[Finding]
+) -> Standing | None:
+    """Return why the version can go no further, or ``None``; what is in force comes first."""
+    if known.stored is not None and known.stored.is_applied:
+        differing = _differences(manifest, known.stored, errors)
+        return Immutable(differing) if differing else Applied(known.deployment)
+    if circle := _circle(manifest, parents):
+        chain = " → ".join(circle)
+        message = f"the parents go in a circle ({chain}): give one of them another parentId"
+        errors = [*errors, Finding("parent-circle", "/spec/parentId", message)]
+    errors = [*errors, *_misplaced(manifest, known)]
+    if errors:
+        return Invalid(tuple(errors))
+    if manifest.parent_id is not None and (known.parent is None or not known.parent.is_applied):
+        return AwaitingParent(
+            manifest.parent_id, known.parent is not None or manifest.parent_id in parents
+        )
+    return None
+
+
+def _differences(
+    manifest: Manifest, stored: StoredVersion, errors: Sequence[Finding]
+) -> tuple[str, ...]:
+    """Return the frozen fields in which a manifest differs from what is in force."""
+    in_force = stored.version
+    machine = manifest.machine or (stored.machine if manifest.parent_id else manifest.name)
+    definition_differs = (
+        bool(errors) or in_canonical_order(manifest.definition) != in_force.definition
+    )
+    differing = {
+        "machine": machine != stored.machine,
+        "parentId": manifest.parent_id != in_force.parent,
+        "historyPath": (manifest.history_path or ()) != in_force.path.elements,
+        "definition": definition_differs,
+    }
+    return tuple(name for name, differs in differing.items() if differs)
+
+
+def _circle(manifest: Manifest, parents: Parents) -> tuple[VersionName, ...]:
+    """Return the names along a circle of parents, first and last the same; empty if there is none."""
+    seen = [manifest.name]
+    current = manifest.parent_id
+    while current is not None and current not in seen:
+        seen.append(current)
+        current = parents.get(current)
+    if current is None:
+        return ()
+    return (*seen[seen.index(current) :], current)
+
+
+def _misplaced(manifest: Manifest, known: _Known) -> list[Finding]:
+    """Return what is wrong with the version's place in its family."""
+    findings = []
+    if manifest.parent_id is None and known.root not in (None, manifest.name):
+        message = (
+            f"machine {manifest.machine or manifest.name} has the root {known.root} already: "
+            "name a parentId, or another machine"
+        )
+        findings.append(Finding("second-root", "/spec", message))
+    parent = known.parent
+    if parent is not None and manifest.machine not in (None, parent.machine):
+        message = (
+            f"the parent {parent.version.name} belongs to machine {parent.machine}, not to "
+            f"{manifest.machine}: write machine: {parent.machine}, or leave it out"
+        )
+        findings.append(Finding("machine-differs", "/spec/machine", message))
+    return findings
+
+
+def _version(manifest: Manifest) -> Version:
+    return read_version(
+        manifest.name,
+        parent=manifest.parent_id,
+        path=manifest.history_path or (),
+        policy=manifest.migration,
+        definition=manifest.definition,
+    )
+
+
+async def _apply_root(
+    database: Database,
+    namespace: Namespace,
+    manifest: Manifest,
+    version: Version,
+    warnings: tuple[Finding, ...],
+) -> Outcome:
+    """Put a root in force: there is nobody to move, so there is nothing to approve."""
+    machine = manifest.machine or MachineName(manifest.name)
+
+    async def work(connection: AsyncConnection) -> None:
+        stored = await versions.propose(connection, namespace, machine, version, None)
+        await versions.mark_applied(connection, stored.id)
+
+    await database.transact(work)
+    return Outcome(Applied(None), machine, warnings)
+
+
+async def _go_on(
+    database: Database,
+    namespace: Namespace,
+    manifest: Manifest,
+    version: Version,
+    parent: StoredVersion,
+    warnings: tuple[Finding, ...],
+) -> Outcome:
+    """Show what would happen and, where that is approved, let it happen."""
+
+    async def show(connection: AsyncConnection) -> tuple[Preview, datetime]:
+        stored = await versions.propose(connection, namespace, parent.machine, version, parent)
+        preview = await previews.compute(connection, version, parent)
+        return preview, await previews.keep(connection, stored, preview)
+
+    preview, previewed_at = await database.transact(show)
+    outcome = Outcome(
+        AwaitingApproval(None),
+        parent.machine,
+        warnings,
+        preview,
+        previewed_at,
+        version.path.prefix_hash,
+    )
+    if manifest.approval is Approval.AUTOMATIC:
+        approval, approved = ApprovedBy.AUTOMATIC, preview.id
+    elif manifest.approved_preview is not None:
+        approval, approved = ApprovedBy.MANUAL, manifest.approved_preview
+    else:
+        return outcome
+    result = await deployments.apply(database, namespace, version.name, approved, approval)
+    return replace(outcome, standing=await _after(database, namespace, version, approved, result))
+
+
+async def _after(
+    database: Database,
+    namespace: Namespace,
+    version: Version,
+    approved: PreviewId,
+    result: Deployment | Held | NotShown | Busy,
+) -> Standing:
+    """Return where the version stands after an attempt to apply it."""
+    match result:
+        case Deployment():
+            return Applied(result)
+        case Held(unseen):
+            return PreviewChanged(approved, tuple(sorted(unseen)))
+        case Busy():
+            return Applying()
+        case NotShown():
+
+            async def was_shown(connection: AsyncConnection) -> bool:
+                stored = await versions.find(connection, namespace, version.name)
+                return stored is not None and await previews.was_shown(connection, stored, approved)
+
+            if await database.read(was_shown):
+                return PreviewChanged(approved, ())
+            return AwaitingApproval(approved)

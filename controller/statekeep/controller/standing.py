@@ -1,0 +1,84 @@
+"""Where a version stands: the alternatives that a reconciliation can end in.
+
+The name of each class is the reason of the ``Ready`` condition.
+"""
+
+from dataclasses import dataclass
+
+from statekeep.engine.finding import Finding
+from statekeep.engine.ids import PreviewId, VersionName
+from statekeep.engine.routing.decision import Move
+from statekeep.engine.store.deployments import Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """The manifest has errors; only its author can help."""
+
+    findings: tuple[Finding, ...]
+    """Every error, none of them a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingParent:
+    """The parent is not applied yet."""
+
+    parent: VersionName
+    known: bool
+    """Whether there is a version of that name at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingApproval:
+    """Somebody has to approve the preview."""
+
+    given: PreviewId | None
+    """What the annotation names, where that is no preview of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewChanged:
+    """What was approved is not what would happen now."""
+
+    given: PreviewId
+    unseen: tuple[Move, ...]
+    """Kinds of move that the approved preview did not show; empty where the version was edited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """Another deployment to the same machine is under way; this one is next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The version is in force."""
+
+    deployment: Deployment | None
+    """``None`` for a root, which takes nobody over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Immutable:
+    """The version is in force, and the manifest wants something else of it."""
+
+    fields: tuple[str, ...]
+    """The fields of ``spec`` that differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUnavailable:
+    """Postgres does not answer; nothing is known, nothing was done."""
+
+
+Standing = (
+    Invalid
+    | AwaitingParent
+    | AwaitingApproval
+    | PreviewChanged
+    | Applying
+    | Applied
+    | Immutable
+    | DatabaseUnavailable
+)
+"""Exactly one at a time."""

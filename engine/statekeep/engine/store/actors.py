@@ -1,0 +1,336 @@
+"""Actors: spawning, reading, listing."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.engine.errors import VersionUnknown
+from statekeep.engine.history.fingerprint import show
+from statekeep.engine.ids import ActorId, Fingerprint, MachineName, Namespace, VersionName
+from statekeep.engine.json import JsonValue
+from statekeep.engine.statechart.interpreter import initial
+from statekeep.engine.store import interning, locks, schema, versions
+from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
+from statekeep.engine.store.database import Database
+from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.versions import StoredVersion
+
+
+def actor_key(namespace: Namespace, actor_id: ActorId) -> UUID:
+    """Return the key of an actor: the first 16 bytes of SHA-256 over ``namespace/id``."""
+    return UUID(bytes=hashlib.sha256(f"{namespace}/{actor_id}".encode()).digest()[:16])
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """A wish for an actor."""
+
+    namespace: Namespace
+    actor_id: ActorId
+    target: VersionName | MachineName
+    by_machine: bool
+    """Whether ``target`` names a machine, whose newest applied version is meant."""
+
+    context: bytes | None
+    """JSON; ``None`` where there is none."""
+
+    digest: bytes
+    """SHA-256 over what was asked for: the same wish again is the same actor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One running instance as it stands now."""
+
+    key: UUID
+    namespace: Namespace
+    id: ActorId
+    configuration: StoredConfiguration
+    seq: int
+    """How many events it has processed."""
+
+    fingerprint: Fingerprint
+    context: bytes | None
+    """Sealed; ``None`` where there is none."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The actor is there."""
+
+    actor: Actor
+    created: bool
+    """Whether this wish made it; false where the same wish had been granted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Another actor has that id: it was spawned by a different wish."""
+
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which actors to list; ``None`` does not restrict."""
+
+    namespace: Namespace
+    machine: MachineName | None = None
+    version: VersionName | None = None
+    state: str | None = None
+    """A state's label (``review.pending``), or its beginning up to a dot (``review``)."""
+
+    done: bool | None = None
+
+
+async def spawn(database: Database, catalogue: Catalogue, wish: Spawn) -> Spawned | Taken:
+    """Create the actor, unless it exists.
+
+    Raises:
+        VersionUnknown: nothing was applied under that name.
+    """
+    key = actor_key(wish.namespace, wish.actor_id)
+
+    async def work(connection: AsyncConnection) -> Spawned | Taken:
+        existing = await _digest(connection, key)
+        if existing is None:
+            version = await _target(connection, wish)
+            sealed = (
+                None
+                if wish.context is None
+                else database.keys.seal(wish.context, context_place(key))
+            )
+            created = await _insert(connection, version, wish, key, sealed)
+            existing = await _digest(connection, key)
+        else:
+            created = False
+        actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
+        assert actor is not None  # noqa: S101  (it is there: found or inserted)
+        return Spawned(actor, created) if existing == wish.digest else Taken(actor)
+
+    return await database.transact(work)
+
+
+async def _digest(connection: AsyncConnection, key: UUID) -> bytes | None:
+    query = sa.select(schema.actor.c.body_digest).where(schema.actor.c.key == key)
+    digest: bytes | None = (await connection.execute(query)).scalar_one_or_none()
+    return digest
+
+
+async def _target(connection: AsyncConnection, wish: Spawn) -> StoredVersion:
+    if wish.by_machine:
+        return await versions.newest(connection, wish.namespace, MachineName(wish.target))
+    version = await versions.find(connection, wish.namespace, VersionName(wish.target))
+    if version is None or not version.is_applied:
+        known = "is not applied yet" if version else "is not known"
+        raise VersionUnknown(f"version {wish.target} {known}")
+    return version
+
+
+async def _insert(
+    connection: AsyncConnection, target: StoredVersion, wish: Spawn, key: UUID, sealed: bytes | None
+) -> bool:
+    """Insert the actor in the initial cohort of its version; return whether it was new."""
+    await locks.share_machine(connection, target.machine_id)
+    start = initial(target.version.machine)
+    configuration_id = (await interning.configurations(connection, {(target.id, start)}))[
+        target.id, start
+    ]
+    root = (
+        await connection.execute(
+            sa.select(schema.history.c.id).where(schema.history.c.parent_id.is_(None))
+        )
+    ).scalar_one()
+    cohorts = await interning.cohorts(connection, [(target.id, root, configuration_id)])
+    machine = schema.machine
+    epoch = sa.select(machine.c.epoch).where(machine.c.id == target.machine_id).scalar_subquery()
+    now = sa.func.clock_timestamp()
+    inserted = await connection.execute(
+        insert(schema.actor)
+        .values(
+            key=key,
+            namespace=wish.namespace,
+            id=wish.actor_id,
+            machine_id=target.machine_id,
+            cohort_id=cohorts[target.id, root],
+            seq=0,
+            context=sealed,
+            body_digest=wish.digest,
+            spawn_epoch=epoch,
+            spawn_configuration_id=configuration_id,
+            created_at=now,
+            updated_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(schema.actor.c.key)
+    )
+    return inserted.first() is not None
+
+
+def _query() -> sa.Select[tuple[object, ...]]:
+    actor, cohort, history = schema.actor, schema.cohort, schema.history
+    return (
+        sa.select(
+            actor.c.key,
+            actor.c.namespace,
+            actor.c.id,
+            actor.c.seq,
+            actor.c.context,
+            actor.c.created_at,
+            actor.c.updated_at,
+            cohort.c.configuration_id,
+            history.c.fingerprint,
+        )
+        .join(cohort, cohort.c.id == actor.c.cohort_id)
+        .join(history, history.c.id == cohort.c.history_id)
+    )
+
+
+async def find(
+    connection: AsyncConnection, catalogue: Catalogue, namespace: Namespace, actor_id: ActorId
+) -> Actor | None:
+    """Return the actor of that id, or ``None``."""
+    query = _query().where(schema.actor.c.key == actor_key(namespace, actor_id))
+    found = await _actors(connection, catalogue, query)
+    return found[0] if found else None
+
+
+async def select(
+    connection: AsyncConnection,
+    catalogue: Catalogue,
+    selection: Selection,
+    *,
+    after: ActorId | None,
+    limit: int,
+) -> Sequence[Actor]:
+    """Return actors in the order of their ids (by code point), those behind ``after``."""
+    actor, cohort, configuration = schema.actor, schema.cohort, schema.configuration
+    query = (
+        _query().where(actor.c.namespace == selection.namespace).order_by(actor.c.id).limit(limit)
+    )
+    if after is not None:
+        query = query.where(actor.c.id > after)
+    if selection.version is not None or selection.machine is not None:
+        version, machine = schema.version, schema.machine
+        query = query.join(version, version.c.id == cohort.c.version_id).join(
+            machine, machine.c.id == actor.c.machine_id
+        )
+        if selection.version is not None:
+            query = query.where(version.c.name == selection.version)
+        if selection.machine is not None:
+            query = query.where(machine.c.name == selection.machine)
+    if selection.state is not None or selection.done is not None:
+        query = query.join(configuration, configuration.c.id == cohort.c.configuration_id)
+        if selection.state is not None:
+            label = configuration.c.label
+            query = query.where(
+                (label == selection.state)
+                | label.startswith(selection.state + ".", autoescape=True)
+            )
+        if selection.done is not None:
+            query = query.where(configuration.c.done == selection.done)
+    return await _actors(connection, catalogue, query)
+
+
+async def _actors(
+    connection: AsyncConnection, catalogue: Catalogue, query: sa.Select[tuple[object, ...]]
+) -> list[Actor]:
+    rows = (await connection.execute(query)).all()
+    configurations = await catalogue.configurations(
+        connection, {row.configuration_id for row in rows}
+    )
+    return [
+        Actor(
+            key=row.key,
+            namespace=Namespace(row.namespace),
+            id=ActorId(row.id),
+            configuration=configurations[row.configuration_id],
+            seq=row.seq,
+            fingerprint=show(row.fingerprint),
+            context=row.context,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One event that an actor has processed, with the state it led to then."""
+
+    seq: int
+    event_type: str
+    configuration: StoredConfiguration
+    fingerprint: Fingerprint
+    data: bytes | None
+    """Sealed; ``None`` where there is none."""
+
+    at: datetime
+
+
+async def log(
+    connection: AsyncConnection, catalogue: Catalogue, key: UUID, *, after: int, limit: int
+) -> Sequence[Logged]:
+    """Return an actor's events in order, those behind seq ``after``."""
+    event, history = schema.event, schema.history
+    query = (
+        sa.select(event, history.c.event_type, history.c.fingerprint)
+        .join(history, history.c.id == event.c.history_id)
+        .where(event.c.actor_key == key, event.c.seq > after)
+        .order_by(event.c.seq)
+        .limit(limit)
+    )
+    rows = (await connection.execute(query)).all()
+    configurations = await catalogue.configurations(
+        connection, {row.configuration_id for row in rows}
+    )
+    return [
+        Logged(
+            row.seq,
+            row.event_type,
+            configurations[row.configuration_id],
+            show(row.fingerprint),
+            row.data,
+            row.at,
+        )
+        for row in rows
+    ]
+
+
+async def count_by_state(
+    connection: AsyncConnection, namespace: Namespace
+) -> Sequence[tuple[VersionName, JsonValue, str, int]]:
+    """Return (version, state value, label, actors) for every state that has actors."""
+    actor, cohort, configuration = schema.actor, schema.cohort, schema.configuration
+    per_cohort = (
+        sa.select(actor.c.cohort_id, sa.func.count().label("actors"))
+        .where(actor.c.namespace == namespace)
+        .group_by(actor.c.cohort_id)
+        .subquery()
+    )
+    actors = sa.func.sum(per_cohort.c.actors)
+    query = (
+        sa.select(schema.version.c.name, configuration.c.value, configuration.c.label, actors)
+        .select_from(per_cohort)
+        .join(cohort, cohort.c.id == per_cohort.c.cohort_id)
+        .join(configuration, configuration.c.id == cohort.c.configuration_id)
+        .join(schema.version, schema.version.c.id == cohort.c.version_id)
+        .group_by(
+            schema.version.c.id, schema.version.c.name, configuration.c.value, configuration.c.label
+        )
+        .order_by(schema.version.c.id, actors.desc(), configuration.c.label)
+    )
+    return [
+        (VersionName(name), value, label, int(n))
+        for name, value, label, n in await connection.execute(query)
+    ]

@@ -1,0 +1,215 @@
+"""Why did this actor move, or not? Answered without a row per actor.
+
+``event.epoch`` says how many deployments came before an event, so the log tells where an actor
+stood when each deployment looked: at its last event before it, or where an earlier decision had put
+it since. ``follow`` walks the deployments in order; the rest of this module gathers and shows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.engine.history.fingerprint import show
+from statekeep.engine.ids import Fingerprint, VersionName
+from statekeep.engine.store import schema
+from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
+from statekeep.engine.store.sql import statements
+
+_SQL = statements("routing.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Landmark:
+    """Where an actor stood after its last event of an epoch, or after its spawn."""
+
+    epoch: int
+    history_id: int
+    configuration_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One row of ``decision``."""
+
+    deployment_id: int
+    history_id: int
+    configuration_id: int
+    landing_id: int | None
+    reason: str | None
+    detail: str | None
+    skipped: Mapping[str, int]
+    fingerprint: bytes
+    events: int
+    """The length of the history that was judged."""
+
+
+Rulings = Mapping[tuple[int, int, int], Ruling]
+"""By deployment, history and configuration before."""
+
+
+def follow(
+    landmarks: Sequence[Landmark], deployments: Iterable[tuple[int, int]], rulings: Rulings
+) -> list[Ruling]:
+    """Return the rulings that concerned an actor, in the order in which they were made.
+
+    Args:
+        landmarks: the actor's spawn first, then its last event of each epoch, ascending.
+        deployments: (epoch, deployment id), ascending; those before the spawn do no harm.
+        rulings: what each deployment decided. One that says nothing of where the actor stood did
+            not concern it: the actor was on another version.
+    """
+    followed: list[Ruling] = []
+    ahead = list(landmarks)
+    stood = ahead.pop(0)
+    history_id, configuration_id = stood.history_id, stood.configuration_id
+    for epoch, deployment_id in deployments:
+        if epoch <= stood.epoch:
+            continue
+        while ahead and ahead[0].epoch < epoch:
+            last = ahead.pop(0)
+            history_id, configuration_id = last.history_id, last.configuration_id
+        ruling = rulings.get((deployment_id, history_id, configuration_id))
+        if ruling is not None:
+            followed.append(ruling)
+            configuration_id = ruling.landing_id or configuration_id
+    return followed
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision as it is shown."""
+
+    deployment_id: int
+    version: VersionName
+    """The version that was deployed."""
+
+    before: StoredConfiguration
+    after: StoredConfiguration | None
+    """``None`` where the decision was to stay."""
+
+    reason: str | None
+    detail: str | None
+    skipped: Mapping[str, int]
+    fingerprint: Fingerprint
+    events: int
+    history_path: Sequence[str]
+    at: datetime
+
+
+async def decisions(
+    connection: AsyncConnection, catalogue: Catalogue, key: UUID
+) -> Sequence[Explained]:
+    """Return every decision that concerned an actor, oldest first."""
+    rows = (await connection.execute(_SQL["landmarks"], {"key": key})).all()
+    landmarks = [Landmark(row.epoch, row.history_id, row.configuration_id) for row in rows]
+    deployments = await _deployments(connection, key)
+    rulings = await _rulings(
+        connection, list(deployments), [landmark.history_id for landmark in landmarks]
+    )
+    order = sorted((row.epoch, id_) for id_, row in deployments.items())
+    return await explain(connection, catalogue, follow(landmarks, order, rulings), deployments)
+
+
+async def explain(
+    connection: AsyncConnection,
+    catalogue: Catalogue,
+    rulings: Sequence[Ruling],
+    deployments: Mapping[int, Any],
+) -> Sequence[Explained]:
+    """Return the rulings with names instead of ids."""
+    ids = {r.configuration_id for r in rulings} | {r.landing_id for r in rulings if r.landing_id}
+    configurations = await catalogue.configurations(connection, ids)
+    return [
+        Explained(
+            deployment_id=ruling.deployment_id,
+            version=VersionName(deployments[ruling.deployment_id].name),
+            before=configurations[ruling.configuration_id],
+            after=configurations[ruling.landing_id] if ruling.landing_id else None,
+            reason=ruling.reason,
+            detail=ruling.detail,
+            skipped=ruling.skipped,
+            fingerprint=show(ruling.fingerprint),
+            events=ruling.events,
+            history_path=deployments[ruling.deployment_id].path,
+            at=deployments[ruling.deployment_id].at,
+        )
+        for ruling in rulings
+    ]
+
+
+async def of_deployment(
+    connection: AsyncConnection,
+    catalogue: Catalogue,
+    deployment_id: int,
+    *,
+    after: tuple[int, int],
+    limit: int,
+) -> Sequence[tuple[Ruling, Explained, int]]:
+    """Return (ruling, the same explained, actors) of a deployment, a page of cohorts at a time.
+
+    Args:
+        connection: any.
+        catalogue: for the names.
+        deployment_id: known to exist.
+        after: (history id, configuration id) of the last row of the page before; ``(0, 0)`` first.
+        limit: rows at most.
+    """
+    keys = {
+        "deployment_id": deployment_id,
+        "after_history": after[0],
+        "after_configuration": after[1],
+        "limit": limit,
+    }
+    rows = (await connection.execute(_SQL["decisions_of_deployment"], keys)).all()
+    rulings = [_ruling(row, deployment_id) for row in rows]
+    query = _DEPLOYMENTS.where(schema.deployment.c.id == deployment_id)
+    deployments = {row.id: row for row in await connection.execute(query)}
+    explained = await explain(connection, catalogue, rulings, deployments)
+    actors = [row.actors for row in rows]
+    return list(zip(rulings, explained, actors, strict=True))
+
+
+_DEPLOYMENTS = sa.select(
+    schema.deployment.c.id,
+    schema.deployment.c.epoch,
+    schema.deployment.c.at,
+    schema.version.c.name,
+    schema.version.c.path,
+).join(schema.version, schema.version.c.id == schema.deployment.c.version_id)
+
+
+async def _deployments(connection: AsyncConnection, key: UUID) -> dict[int, Any]:
+    """Return the deployments to the actor's machine, by id."""
+    machine = (
+        sa.select(schema.actor.c.machine_id).where(schema.actor.c.key == key).scalar_subquery()
+    )
+    query = _DEPLOYMENTS.where(schema.deployment.c.machine_id == machine)
+    return {row.id: row for row in await connection.execute(query)}
+
+
+async def _rulings(
+    connection: AsyncConnection, deployments: list[int], histories: list[int]
+) -> Rulings:
+    keys = {"deployments": deployments, "histories": histories}
+    rows = await connection.execute(_SQL["decisions_of_actor"], keys)
+    rulings = [_ruling(row, row.deployment_id) for row in rows]
+    return {(r.deployment_id, r.history_id, r.configuration_id): r for r in rulings}
+
+
+def _ruling(row: Any, deployment_id: int) -> Ruling:
+    return Ruling(
+        deployment_id,
+        row.history_id,
+        row.configuration_id,
+        row.landing_id,
+        row.reason,
+        row.detail,
+        row.skipped,
+        row.fingerprint,
+        row.depth,
+    )

@@ -1,0 +1,125 @@
+"""Compiled versions and interned configurations, kept because they never change.
+
+An applied version is frozen and a configuration row is append-only, so what was read once stays
+true; only their number is bounded here.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.engine.ids import MachineName, VersionName
+from statekeep.engine.json import JsonValue
+from statekeep.engine.store import schema, versions
+from statekeep.engine.store.versions import StoredVersion
+
+VERSIONS = 256
+"""Compiled versions kept in memory; one of a thousand states takes a few megabytes."""
+
+CONFIGURATIONS = 100_000
+"""Configurations kept in memory, about half a kilobyte each."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConfiguration:
+    """A configuration as it is shown, with the version it belongs to."""
+
+    id: int
+    machine: MachineName
+    version: VersionName
+    version_id: int
+    value: JsonValue
+    label: str
+    done: bool
+
+
+class Recent(Generic[K, V]):
+    """A mapping that forgets what was used longest ago."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def find(self, key: K) -> V | None:
+        """Return the value, or ``None``, and remember that it was used."""
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def keep(self, key: K, value: V) -> None:
+        """Add a value; the one used longest ago makes room."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+
+
+class Catalogue:
+    """What this process has read of versions and configurations."""
+
+    def __init__(self) -> None:
+        self._versions: Recent[int, StoredVersion] = Recent(VERSIONS)
+        self._configurations: Recent[int, StoredConfiguration] = Recent(CONFIGURATIONS)
+
+    async def version(self, connection: AsyncConnection, version_id: int) -> StoredVersion:
+        """Return a version by id; kept only once it is frozen."""
+        known = self._versions.find(version_id)
+        if known is None:
+            known = await versions.by_id(connection, version_id)
+            if known.is_applied:
+                self._versions.keep(version_id, known)
+        return known
+
+    async def configurations(
+        self, connection: AsyncConnection, ids: Collection[int]
+    ) -> Mapping[int, StoredConfiguration]:
+        """Return configurations by id."""
+        found: dict[int, StoredConfiguration] = {}
+        missing: list[int] = []
+        for id_ in set(ids):
+            known = self._configurations.find(id_)
+            if known is None:
+                missing.append(id_)
+            else:
+                found[id_] = known
+        if missing:
+            for row in await connection.execute(_QUERY, {"ids": missing}):
+                stored = StoredConfiguration(
+                    row.id,
+                    MachineName(row.machine),
+                    VersionName(row.version),
+                    row.version_id,
+                    json.loads(row.value),
+                    row.label,
+                    row.done,
+                )
+                self._configurations.keep(row.id, stored)
+                found[row.id] = stored
+        return found
+
+
+_QUERY = (
+    sa.select(
+        schema.configuration.c.id,
+        schema.configuration.c.version_id,
+        schema.configuration.c.value,
+        schema.configuration.c.label,
+        schema.configuration.c.done,
+        schema.version.c.name.label("version"),
+        schema.machine.c.name.label("machine"),
+    )
+    .join(schema.version, schema.version.c.id == schema.configuration.c.version_id)
+    .join(schema.machine, schema.machine.c.id == schema.version.c.machine_id)
+    .where(
+        schema.configuration.c.id == sa.func.any(sa.bindparam("ids", type_=sa.ARRAY(sa.BigInteger)))
+    )
+)

@@ -1,0 +1,155 @@
+"""The connection to Postgres: pool, transactions, schema.
+
+Everything above the store sees ``StoreUnavailable`` where Postgres did not answer, and never a
+driver's error. A transaction that lost a deadlock or a serialization race is run again: it has
+left nothing behind.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
+from statekeep.engine.store.keyring import KeyRing
+from statekeep.engine.store.schema import SCHEMA
+
+ATTEMPTS = 5
+"""How often a transaction that lost a race is run in all."""
+
+_LOST_RACE = ("40001", "40P01")
+"""SQLSTATEs of a serialization failure and a deadlock."""
+
+_UNAVAILABLE = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.TimeoutError,
+    psycopg.OperationalError,
+    OSError,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A pool of connections, and the keys that open what is stored."""
+
+    engine: AsyncEngine
+    keys: KeyRing
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` in one transaction and return what it returns.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer. Whether the transaction was committed is
+                then unknown.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with _translated(), self.engine.begin() as connection:
+                    return await work(connection)
+            except sa.exc.DBAPIError as error:
+                if attempt == ATTEMPTS or _state(error) not in _LOST_RACE:
+                    raise
+                await asyncio.sleep(0.01 * attempt)
+        raise AssertionError("the loop returns or raises")
+
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` on one snapshot that can change nothing, and return what it returns."""
+        async with _translated(), self.engine.connect() as connection:
+            await connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            return await work(connection)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def connect(url: str, keys: KeyRing, *, pool_size: int = 10) -> Database:
+    """Return a database for a ``postgresql://`` URL; nothing is opened yet."""
+    address = make_url(url).set(drivername="postgresql+psycopg")
+    engine = create_async_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        connect_args={"connect_timeout": 5, "application_name": "statekeep"},
+    )
+    return Database(engine, keys)
+
+
+async def upgrade(database: Database) -> tuple[str | None, str]:
+    """Bring the schema to this release; return the revision before and after.
+
+    Safe to run from several processes at once: the second one waits and finds nothing to do.
+    """
+
+    def run(connection: sa.Connection) -> tuple[str | None, str]:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('statekeep/upgrade'))"))
+        connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        before = _revision(connection)
+        command.upgrade(_alembic(connection), "head")
+        return before, _head()
+
+    return await database.transact(lambda connection: connection.run_sync(run))
+
+
+async def check(database: Database) -> None:
+    """Return if Postgres answers and its schema is this release's.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+        SchemaOutdated: another release's schema.
+    """
+    found = await database.read(lambda connection: connection.run_sync(_revision))
+    if found != _head():
+        raise SchemaOutdated(
+            f"the database is at schema revision {found or 'none'}, this release needs {_head()}"
+        )
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+    return context.get_current_revision()
+
+
+def _head() -> str:
+    head = ScriptDirectory.from_config(_alembic(None)).get_current_head()
+    assert head is not None  # noqa: S101  (the package ships at least one revision)
+    return head
+
+
+def _alembic(connection: sa.Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "statekeep.engine.store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _state(error: sa.exc.DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Turn every way in which Postgres can fail to answer into ``StoreUnavailable``."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        if isinstance(error, sa.exc.DBAPIError) and _state(error) in _LOST_RACE:
+            raise
+        raise StoreUnavailable("Postgres did not answer") from error

@@ -1,0 +1,38 @@
+"""The advisory locks, and who holds which.
+
+* Events hold their machine's lock shared, for one transaction; a deployment holds it exclusively
+  while it rewrites cohorts. Postgres queues fairly, so a stream of events cannot starve a deployment.
+* A deployment first holds its machine's deployment lock, which events never touch, so that two of
+  them do not evaluate at once.
+
+The lock must be taken by an earlier statement than the one that reads what it protects.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+MACHINE_SPACE = 0x53_4B_01
+"""First key of a machine's lock; the second is the machine's id."""
+
+DEPLOYMENT_SPACE = 0x53_4B_02
+"""First key of a machine's deployment lock."""
+
+_SHARED = sa.text("select pg_advisory_xact_lock_shared(:space, :machine_id)")
+_EXCLUSIVE = sa.text("select pg_advisory_xact_lock(:space, :machine_id)")
+_TRY = sa.text("select pg_try_advisory_xact_lock(:space, :machine_id)")
+
+
+async def share_machine(connection: AsyncConnection, machine_id: int) -> None:
+    """Hold off deployments of a machine until this transaction ends."""
+    await connection.execute(_SHARED, {"space": MACHINE_SPACE, "machine_id": machine_id})
+
+
+async def stop_machine(connection: AsyncConnection, machine_id: int) -> None:
+    """Hold off the events of a machine until this transaction ends."""
+    await connection.execute(_EXCLUSIVE, {"space": MACHINE_SPACE, "machine_id": machine_id})
+
+
+async def begin_deployment(connection: AsyncConnection, machine_id: int) -> bool:
+    """Return whether this transaction is now the only one that deploys to the machine."""
+    keys = {"space": DEPLOYMENT_SPACE, "machine_id": machine_id}
+    return bool((await connection.execute(_TRY, keys)).scalar_one())

@@ -1,0 +1,1 @@
+"""Alembic revisions, oldest first; they only go forward, each in one transaction."""

@@ -1,0 +1,73 @@
+"""Previews as shown: the kinds of move that an approval of their id approves."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.engine.ids import PreviewId
+from statekeep.engine.routing.decision import Move
+from statekeep.engine.routing.evaluation import evaluate
+from statekeep.engine.routing.preview import Preview, summarize
+from statekeep.engine.routing.version import Version
+from statekeep.engine.store import schema
+from statekeep.engine.store.populations import population
+from statekeep.engine.store.versions import StoredVersion
+
+
+async def compute(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Preview:
+    """Return what deploying ``version`` would do now; it need not be stored anywhere."""
+    return summarize(version, evaluate(version, await population(connection, parent)))
+
+
+async def keep(connection: AsyncConnection, version: StoredVersion, preview: Preview) -> datetime:
+    """Store what the preview showed; return when its kinds of move were first shown."""
+    table = schema.preview
+    moves = [[move.source, move.target, list(move.skipped)] for move, _ in preview.moves]
+    await connection.execute(
+        insert(table)
+        .values(
+            version_id=version.id,
+            id=preview.id,
+            content_digest=version.content_digest,
+            moves=moves,
+            evaluated_at=sa.func.now(),
+        )
+        .on_conflict_do_nothing()
+    )
+    query = sa.select(table.c.evaluated_at).where(
+        table.c.version_id == version.id, table.c.id == preview.id
+    )
+    shown: datetime = (await connection.execute(query)).scalar_one()
+    return shown
+
+
+async def moves_shown(
+    connection: AsyncConnection, version: StoredVersion, preview_id: PreviewId
+) -> frozenset[Move] | None:
+    """Return the kinds of move that a preview of this very content showed, or ``None``.
+
+    A preview of what the version was before an edit shows nothing that could be approved now.
+    """
+    table = schema.preview
+    query = sa.select(table.c.moves).where(
+        table.c.version_id == version.id,
+        table.c.id == preview_id,
+        table.c.content_digest == version.content_digest,
+    )
+    moves = (await connection.execute(query)).scalar_one_or_none()
+    if moves is None:
+        return None
+    return frozenset(Move(source, target, tuple(skipped)) for source, target, skipped in moves)
+
+
+async def was_shown(
+    connection: AsyncConnection, version: StoredVersion, preview_id: PreviewId
+) -> bool:
+    """Return whether a preview of that id was ever shown for this version, whatever its content."""
+    table = schema.preview
+    query = sa.select(sa.literal(value=True)).where(
+        table.c.version_id == version.id, table.c.id == preview_id
+    )
+    return (await connection.execute(query)).first() is not None

@@ -1,0 +1,289 @@
+"""The tables of schema ``statekeep``; what each row means, and what Postgres itself guarantees.
+
+The log (``event``, ``deployment``, ``decision``) is the truth and append-only; ``cohort`` and
+``edge`` are an index of the present. Alembic revisions create all of this; a test compares the two.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "statekeep"
+
+metadata = sa.MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    },
+)
+
+
+def _identity(kind: type[sa.Integer]) -> sa.Column[int]:
+    return sa.Column("id", kind, sa.Identity(always=True), primary_key=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def _bytes(name: str, *, nullable: bool = False) -> sa.Column[bytes]:
+    return sa.Column(name, sa.LargeBinary, nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.TIMESTAMP(timezone=True), nullable=nullable)
+
+
+def _to(
+    name: str, target: str, kind: type[sa.Integer] = sa.Integer, *, nullable: bool = False
+) -> sa.Column[int]:
+    return sa.Column(name, kind, sa.ForeignKey(f"{SCHEMA}.{target}"), nullable=nullable)
+
+
+machine = sa.Table(
+    "machine",
+    metadata,
+    _identity(sa.Integer),
+    _text("namespace"),
+    _text("name"),
+    sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("namespace", "name"),
+    sa.CheckConstraint("epoch >= 0", name="epoch"),
+    comment="A family of versions; epoch counts its deployments.",
+)
+
+version = sa.Table(
+    "version",
+    metadata,
+    _identity(sa.Integer),
+    _to("machine_id", "machine.id"),
+    _text("namespace"),
+    _text("name"),
+    sa.Column("parent_id", sa.Integer),
+    sa.Column("path", JSONB, nullable=False),
+    _text("unhandled_events"),
+    _text("completed_actors"),
+    _text("unseen_moves"),
+    sa.Column("definition", sa.JSON, nullable=False),
+    _bytes("content_digest"),
+    _time("created_at"),
+    _time("applied_at", nullable=True),
+    sa.UniqueConstraint("namespace", "name"),
+    # What the next constraint refers to: a parent is of the same family.
+    sa.UniqueConstraint("machine_id", "id"),
+    sa.ForeignKeyConstraint(
+        ["machine_id", "parent_id"], [f"{SCHEMA}.version.machine_id", f"{SCHEMA}.version.id"]
+    ),
+    # A family has one root.
+    sa.Index("version_root_idx", "machine_id", unique=True, postgresql_where="parent_id IS NULL"),
+    sa.CheckConstraint("parent_id <> id", name="parent"),
+    sa.CheckConstraint("unhandled_events IN ('Stay', 'Skip')", name="unhandled_events"),
+    sa.CheckConstraint("completed_actors IN ('Stay', 'Migrate')", name="completed_actors"),
+    sa.CheckConstraint("unseen_moves IN ('Hold', 'Stay')", name="unseen_moves"),
+    comment="One definition. Until applied_at is set it may be edited; from then on it is frozen.",
+)
+
+preview = sa.Table(
+    "preview",
+    metadata,
+    sa.Column(
+        "version_id",
+        sa.Integer,
+        sa.ForeignKey(f"{SCHEMA}.version.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("id", sa.Text, primary_key=True),
+    _bytes("content_digest"),
+    sa.Column("moves", JSONB, nullable=False),
+    _time("evaluated_at"),
+    comment="The kinds of move that a preview showed: what an approval of its id approves.",
+)
+
+history = sa.Table(
+    "history",
+    metadata,
+    _identity(sa.BigInteger),
+    _to("parent_id", "history.id", sa.BigInteger, nullable=True),
+    _text("event_type"),
+    sa.Column("depth", sa.Integer, nullable=False),
+    _bytes("fingerprint"),
+    sa.UniqueConstraint("parent_id", "event_type"),
+    sa.UniqueConstraint("fingerprint"),
+    sa.CheckConstraint("(depth = 0) = (parent_id IS NULL)", name="root"),
+    sa.CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint"),
+    comment="The tree of histories; an actor's history is a node.",
+)
+
+configuration = sa.Table(
+    "configuration",
+    metadata,
+    _identity(sa.BigInteger),
+    _to("version_id", "version.id"),
+    _bytes("digest"),
+    sa.Column("document", sa.JSON, nullable=False),
+    _text("value"),
+    _text("label"),
+    sa.Column("done", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("version_id", "digest"),
+    # What cohort refers to: its configuration is one of its version's.
+    sa.UniqueConstraint("version_id", "id"),
+    comment="State value, history-state memory and status, interned per version.",
+)
+
+cohort = sa.Table(
+    "cohort",
+    metadata,
+    _identity(sa.BigInteger),
+    sa.Column("version_id", sa.Integer, nullable=False),
+    _to("history_id", "history.id", sa.BigInteger),
+    sa.Column("configuration_id", sa.BigInteger, nullable=False),
+    sa.Column("canonical", sa.Boolean, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["version_id", "configuration_id"],
+        [f"{SCHEMA}.configuration.version_id", f"{SCHEMA}.configuration.id"],
+    ),
+    # New arrivals join exactly one cohort.
+    sa.Index(
+        "cohort_canonical_idx",
+        "version_id",
+        "history_id",
+        unique=True,
+        postgresql_where="canonical",
+    ),
+    comment="All actors on one version with one history, hence with one configuration.",
+)
+
+edge = sa.Table(
+    "edge",
+    metadata,
+    sa.Column(
+        "cohort_id",
+        sa.BigInteger,
+        sa.ForeignKey(f"{SCHEMA}.cohort.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("event_type", sa.Text, primary_key=True),
+    sa.Column("target_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.cohort.id", ondelete="CASCADE")),
+    sa.Index(None, "target_id"),
+    comment="The automaton, filled in lazily; no target: the event is not handled there.",
+)
+
+ACTOR_KEY = (
+    "key = encode(substring(sha256(convert_to(namespace || '/' || id, 'UTF8')) FROM 1 FOR 16), "
+    "'hex')::uuid"
+)
+
+actor = sa.Table(
+    "actor",
+    metadata,
+    sa.Column("key", sa.Uuid, primary_key=True),
+    _text("namespace"),
+    # Listed in the order of code points, whatever the database's collation.
+    sa.Column("id", sa.Text(collation="C"), nullable=False),
+    _to("machine_id", "machine.id"),
+    _to("cohort_id", "cohort.id", sa.BigInteger),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    _bytes("context", nullable=True),
+    _bytes("body_digest"),
+    sa.Column("spawn_epoch", sa.Integer, nullable=False),
+    _to("spawn_configuration_id", "configuration.id", sa.BigInteger),
+    _time("created_at"),
+    _time("updated_at"),
+    sa.UniqueConstraint("namespace", "id"),
+    sa.Index(None, "machine_id"),
+    # The key follows from the name, so that every table can be spread over nodes by it alone.
+    sa.CheckConstraint(ACTOR_KEY, name="key"),
+    sa.CheckConstraint("seq >= 0", name="seq"),
+    comment="One running instance; it points to its cohort.",
+)
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("actor_key", sa.Uuid, sa.ForeignKey(f"{SCHEMA}.actor.key"), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    _to("history_id", "history.id", sa.BigInteger),
+    _to("configuration_id", "configuration.id", sa.BigInteger),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    _bytes("data", nullable=True),
+    _text("idempotency_key", nullable=True),
+    _bytes("body_digest", nullable=True),
+    _time("at"),
+    # A retry finds the event that it made.
+    sa.Index(
+        "event_idempotency_idx",
+        "actor_key",
+        "idempotency_key",
+        unique=True,
+        postgresql_where="idempotency_key IS NOT NULL",
+    ),
+    sa.CheckConstraint("seq >= 1", name="seq"),
+    sa.CheckConstraint("(idempotency_key IS NULL) = (body_digest IS NULL)", name="idempotency"),
+    comment="What every actor has processed; history and configuration as they were then.",
+)
+
+ignored_event = sa.Table(
+    "ignored_event",
+    metadata,
+    sa.Column("actor_key", sa.Uuid, sa.ForeignKey(f"{SCHEMA}.actor.key"), primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
+    _bytes("body_digest"),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    _to("history_id", "history.id", sa.BigInteger),
+    _to("configuration_id", "configuration.id", sa.BigInteger),
+    _time("at"),
+    comment="Events with a key that no transition took: kept so that a retry is told the same.",
+)
+
+deployment = sa.Table(
+    "deployment",
+    metadata,
+    _identity(sa.Integer),
+    _to("machine_id", "machine.id"),
+    _to("version_id", "version.id"),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    _text("preview_id"),
+    _text("approval"),
+    sa.Column("migrated", sa.BigInteger, nullable=False),
+    sa.Column("stayed", sa.BigInteger, nullable=False),
+    sa.Column("needs_rescue", sa.BigInteger, nullable=False),
+    _time("started_at"),
+    _time("at"),
+    # A version is applied once.
+    sa.UniqueConstraint("version_id"),
+    sa.UniqueConstraint("machine_id", "epoch"),
+    sa.CheckConstraint("epoch >= 1", name="epoch"),
+    sa.CheckConstraint("approval IN ('Manual', 'Automatic')", name="approval"),
+    comment="One application of one version to the actors of its parent.",
+)
+
+decision = sa.Table(
+    "decision",
+    metadata,
+    sa.Column(
+        "deployment_id", sa.Integer, sa.ForeignKey(f"{SCHEMA}.deployment.id"), primary_key=True
+    ),
+    sa.Column("history_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.history.id"), primary_key=True),
+    sa.Column(
+        "configuration_id",
+        sa.BigInteger,
+        sa.ForeignKey(f"{SCHEMA}.configuration.id"),
+        primary_key=True,
+    ),
+    _to("landing_id", "configuration.id", sa.BigInteger, nullable=True),
+    _text("reason", nullable=True),
+    _text("detail", nullable=True),
+    sa.Column("skipped", JSONB, nullable=False),
+    sa.Column("actors", sa.BigInteger, nullable=False),
+    # A cohort migrates to a configuration, or stays for a reason.
+    sa.CheckConstraint("(landing_id IS NULL) = (reason IS NOT NULL)", name="outcome"),
+    sa.CheckConstraint(
+        "reason IN ('Completed', 'PathNotInHistory', 'NeedsRescue', 'NotInPreview')", name="reason"
+    ),
+    comment="What one deployment said of one cohort; configuration_id is the one before.",
+)

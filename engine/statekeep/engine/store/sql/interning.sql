@@ -1,0 +1,60 @@
+-- Rows that exist once whatever the number of writers: histories, configurations, cohorts, edges.
+-- Every insert goes in one order, so that two writers wait for each other and never in a circle.
+
+-- :name insert_histories
+insert into statekeep.history (parent_id, event_type, depth, fingerprint)
+select i.parent_id, i.event_type, i.depth, i.fingerprint
+  from unnest(cast(:parents as bigint[]), cast(:types as text[]),
+              cast(:depths as integer[]), cast(:fingerprints as bytea[]))
+       as i (parent_id, event_type, depth, fingerprint)
+ order by i.fingerprint
+on conflict do nothing;
+
+-- :name find_histories
+select id, fingerprint from statekeep.history where fingerprint = any(cast(:fingerprints as bytea[]));
+
+-- :name insert_configurations
+insert into statekeep.configuration (version_id, digest, document, value, label, done)
+select i.version_id, i.digest, i.document, i.value, i.label, i.done
+  from unnest(cast(:versions as integer[]), cast(:digests as bytea[]), cast(:documents as json[]),
+              cast(:values as text[]), cast(:labels as text[]), cast(:done as boolean[]))
+       as i (version_id, digest, document, value, label, done)
+ order by i.version_id, i.digest
+on conflict do nothing;
+
+-- :name find_configurations
+select c.id, c.version_id, c.digest
+  from statekeep.configuration c
+  join unnest(cast(:versions as integer[]), cast(:digests as bytea[])) as i (version_id, digest)
+    on c.version_id = i.version_id and c.digest = i.digest;
+
+-- :name insert_cohorts
+-- New arrivals join the canonical cohort of their version and history; there is exactly one.
+insert into statekeep.cohort (version_id, history_id, configuration_id, canonical)
+select i.version_id, i.history_id, i.configuration_id, true
+  from unnest(cast(:versions as integer[]), cast(:histories as bigint[]),
+              cast(:configurations as bigint[])) as i (version_id, history_id, configuration_id)
+ order by i.version_id, i.history_id
+on conflict do nothing;
+
+-- :name find_cohorts
+select c.id, c.version_id, c.history_id
+  from statekeep.cohort c
+  join unnest(cast(:versions as integer[]), cast(:histories as bigint[])) as i (version_id, history_id)
+    on c.version_id = i.version_id and c.history_id = i.history_id
+ where c.canonical;
+
+-- :name insert_edges
+insert into statekeep.edge (cohort_id, event_type, target_id)
+select i.cohort_id, i.event_type, i.target_id
+  from unnest(cast(:cohorts as bigint[]), cast(:types as text[]), cast(:targets as bigint[]))
+       as i (cohort_id, event_type, target_id)
+ order by i.cohort_id, i.event_type
+on conflict do nothing;
+
+-- :name read_cohorts
+select c.id, c.version_id, c.history_id, k.document, h.depth, h.fingerprint
+  from statekeep.cohort c
+  join statekeep.configuration k on k.id = c.configuration_id
+  join statekeep.history h on h.id = c.history_id
+ where c.id = any(cast(:cohorts as bigint[]));

@@ -1,0 +1,223 @@
+"""Versions as stored: proposed until they are applied, frozen from then on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.engine.errors import VersionUnknown
+from statekeep.engine.ids import MachineName, Namespace, VersionName
+from statekeep.engine.routing.policy import (
+    CompletedActors,
+    MigrationPolicy,
+    UnhandledEvents,
+    UnseenMoves,
+)
+from statekeep.engine.routing.version import Version, read_version
+from statekeep.engine.store import schema
+
+_parent = schema.version.alias("parent")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A version and its place in the database."""
+
+    id: int
+    namespace: Namespace
+    machine_id: int
+    machine: MachineName
+    version: Version
+    parent_id: int | None
+    content_digest: bytes
+    created_at: datetime
+    applied_at: datetime | None
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether actors may be on it; it is frozen then."""
+        return self.applied_at is not None
+
+
+def _query() -> sa.Select[tuple[object, ...]]:
+    version, machine = schema.version, schema.machine
+    return (
+        sa.select(version, machine.c.name.label("machine"), _parent.c.name.label("parent"))
+        .join(machine, machine.c.id == version.c.machine_id)
+        .outerjoin(_parent, _parent.c.id == version.c.parent_id)
+    )
+
+
+async def find(
+    connection: AsyncConnection,
+    namespace: Namespace,
+    name: VersionName,
+    *,
+    for_update: bool = False,
+) -> StoredVersion | None:
+    """Return the version of that name, or ``None``; locked against edits if asked for."""
+    version = schema.version
+    query = _query().where(version.c.namespace == namespace, version.c.name == name)
+    if for_update:
+        query = query.with_for_update(of=version)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def find_all(
+    connection: AsyncConnection, namespace: Namespace, machine: MachineName | None = None
+) -> Sequence[StoredVersion]:
+    """Return the versions of a namespace, or of one machine in it, oldest first."""
+    query = _query().where(schema.version.c.namespace == namespace).order_by(schema.version.c.id)
+    if machine is not None:
+        query = query.where(schema.machine.c.name == machine)
+    return [_stored(row) for row in await connection.execute(query)]
+
+
+async def by_id(connection: AsyncConnection, version_id: int) -> StoredVersion:
+    """Return a version that is known to exist."""
+    row = (await connection.execute(_query().where(schema.version.c.id == version_id))).one()
+    return _stored(row)
+
+
+async def newest(
+    connection: AsyncConnection, namespace: Namespace, machine: MachineName
+) -> StoredVersion:
+    """Return the version of a machine that was applied last: where new actors begin.
+
+    Raises:
+        VersionUnknown: the machine has no applied version.
+    """
+    version = schema.version
+    query = (
+        _query()
+        .where(
+            version.c.namespace == namespace,
+            schema.machine.c.name == machine,
+            version.c.applied_at.is_not(None),
+        )
+        .order_by(version.c.applied_at.desc(), version.c.id.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise VersionUnknown(f"no version of machine {machine} has been applied")
+    return _stored(row)
+
+
+async def root_of(
+    connection: AsyncConnection, namespace: Namespace, machine: MachineName
+) -> VersionName | None:
+    """Return the name of the root of a machine, or ``None`` where it has none."""
+    query = (
+        sa.select(schema.version.c.name)
+        .join(schema.machine, schema.machine.c.id == schema.version.c.machine_id)
+        .where(
+            schema.machine.c.namespace == namespace,
+            schema.machine.c.name == machine,
+            schema.version.c.parent_id.is_(None),
+        )
+    )
+    name = (await connection.execute(query)).scalar_one_or_none()
+    return None if name is None else VersionName(name)
+
+
+async def propose(
+    connection: AsyncConnection,
+    namespace: Namespace,
+    machine: MachineName,
+    version: Version,
+    parent: StoredVersion | None,
+) -> StoredVersion:
+    """Store a version that is not applied yet, or its new content, and return it.
+
+    An applied version of that name is returned as it is: the caller compares.
+    """
+    machine_id = await _machine_id(connection, namespace, machine)
+    content = {
+        "machine_id": machine_id,
+        "parent_id": None if parent is None else parent.id,
+        "path": list(version.path.elements),
+        "unhandled_events": version.policy.unhandled_events.value,
+        "completed_actors": version.policy.completed_actors.value,
+        "unseen_moves": version.policy.unseen_moves.value,
+        "definition": version.definition,
+        "content_digest": bytes.fromhex(version.content_digest),
+    }
+    table = schema.version
+    statement = insert(table).values(
+        namespace=namespace, name=version.name, created_at=sa.func.now(), **content
+    )
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[table.c.namespace, table.c.name],
+            set_=content,
+            where=table.c.applied_at.is_(None)
+            & (table.c.content_digest != statement.excluded.content_digest),
+        )
+    )
+    stored = await find(connection, namespace, version.name)
+    assert stored is not None  # noqa: S101  (it was inserted above)
+    return stored
+
+
+async def mark_applied(connection: AsyncConnection, version_id: int) -> None:
+    """Freeze a version: from now on actors may be on it."""
+    table = schema.version
+    await connection.execute(
+        sa.update(table)
+        .where(table.c.id == version_id, table.c.applied_at.is_(None))
+        .values(applied_at=sa.func.clock_timestamp())
+    )
+
+
+async def withdraw(connection: AsyncConnection, namespace: Namespace, name: VersionName) -> bool:
+    """Forget a version that was never applied; return whether there was one."""
+    table = schema.version
+    gone = await connection.execute(
+        sa.delete(table)
+        .where(table.c.namespace == namespace, table.c.name == name, table.c.applied_at.is_(None))
+        .returning(table.c.id)
+    )
+    return gone.first() is not None
+
+
+async def _machine_id(
+    connection: AsyncConnection, namespace: Namespace, machine: MachineName
+) -> int:
+    table = schema.machine
+    key = {"namespace": namespace, "name": machine}
+    await connection.execute(insert(table).values(**key).on_conflict_do_nothing())
+    query = sa.select(table.c.id).filter_by(**key)
+    machine_id: int = (await connection.execute(query)).scalar_one()
+    return machine_id
+
+
+def _stored(row: sa.Row[tuple[object, ...]]) -> StoredVersion:
+    fields = row._mapping
+    name = VersionName(fields["name"])
+    version = read_version(
+        name,
+        parent=fields["parent"],
+        path=tuple(fields["path"]),
+        policy=MigrationPolicy(
+            unhandled_events=UnhandledEvents(fields["unhandled_events"]),
+            completed_actors=CompletedActors(fields["completed_actors"]),
+            unseen_moves=UnseenMoves(fields["unseen_moves"]),
+        ),
+        definition=fields["definition"],
+    )
+    return StoredVersion(
+        id=fields["id"],
+        namespace=Namespace(fields["namespace"]),
+        machine_id=fields["machine_id"],
+        machine=MachineName(fields["machine"]),
+        version=version,
+        parent_id=fields["parent_id"],
+        content_digest=fields["content_digest"],
+        created_at=fields["created_at"],
+        applied_at=fields["applied_at"],
+    )
