@@ -1,0 +1,246 @@
+"""A folder of manifests: what can be used of it, and everything that is wrong in it."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from statekeep.controller.manifest.codes import Code
+from statekeep.controller.manifest.document import Document, scan
+from statekeep.controller.manifest.errors import ManifestInvalid
+from statekeep.controller.manifest.findings import quoted, suggestion
+from statekeep.controller.manifest.limits import DEFAULT_LIMITS, Limits
+from statekeep.controller.manifest.manifest import Manifest
+from statekeep.controller.manifest.parse import parse
+from statekeep.controller.manifest.problem import Problem
+from statekeep.controller.manifest.schema import API_VERSION, GROUP, KIND
+from statekeep.engine.finding import Finding, Severity
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+
+MAX_FILES = 10_000
+"""Files of one folder; beyond it somebody has named the wrong one."""
+
+# `parse` gives a state node its `on` back, so this one needs no quotes.
+_STATE_ON = re.compile(r"/spec/definition(/states/[^/]+)*/on")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A manifest and where it was found."""
+
+    path: Path
+    index: int
+    """Which document of the file, from zero."""
+
+    document: Document
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What was read; one broken file never hides the others."""
+
+    sources: tuple[Source, ...]
+    problems: tuple[Problem, ...]
+    """In the order of the files; warnings are among them."""
+
+    ignored: int
+    """Documents that are not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A document that claims to be a ``MachineVersion``."""
+
+    path: Path
+    index: int
+    document: Document
+    manifest: Manifest | None
+    problems: tuple[Problem, ...]
+
+
+def read_folder(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Folder:
+    """Read every manifest below a folder: ``*.yaml``, ``*.yml`` and ``*.json``, in the order of their paths.
+
+    Hidden folders and files (``.statekeep`` among them) are skipped, symbolic links to folders are not followed.
+    """
+    if not path.is_dir():
+        message = (
+            "there is no such folder: name one with manifests"
+            if not path.exists()
+            else "this is not a folder"
+        )
+        return Folder((), (_unreadable(path, message),), 0)
+    blocked: list[Problem] = []
+    found = _manifest_files(path, blocked)
+    paths = sorted(found[:MAX_FILES])
+    if len(found) > MAX_FILES:
+        blocked.append(
+            _unreadable(
+                path, f"more than {MAX_FILES} files, the rest is not read: name a smaller folder"
+            )
+        )
+    folder = read_files(paths, limits=limits)
+    return Folder(folder.sources, (*blocked, *folder.problems), folder.ignored)
+
+
+def read_files(paths: Iterable[Path], *, limits: Limits = DEFAULT_LIMITS) -> Folder:
+    """Read manifests from files, whatever their names."""
+    candidates: list[_Candidate] = []
+    problems: list[Problem] = []
+    ignored = 0
+    for path in paths:
+        text = _text(path, limits)
+        if isinstance(text, Problem):
+            problems.append(text)
+            continue
+        reading = scan(text, limits=limits, path=str(path))
+        for index, document in enumerate(reading.documents):
+            if _is_ours(document):
+                candidates.append(_candidate(path, index, document))
+            else:
+                ignored += 1
+        problems.extend(reading.problems)
+    twice = _twice(candidates)
+    sources = [
+        Source(candidate.path, candidate.index, candidate.document, candidate.manifest)
+        for candidate in candidates
+        if candidate.manifest is not None and id(candidate) not in twice
+    ]
+    problems.extend(problem for candidate in candidates for problem in candidate.problems)
+    problems.extend(twice.values())
+    problems.sort(key=lambda problem: (problem.path, problem.line, problem.column))
+    return Folder(tuple(sources), tuple(problems), ignored)
+
+
+def _manifest_files(root: Path, blocked: list[Problem]) -> list[Path]:
+    """Return files that look like manifests, at most one more than ``MAX_FILES``."""
+
+    def note(error: OSError) -> None:
+        blocked.append(
+            _unreadable(Path(error.filename), f"the folder cannot be read: {error.strerror}")
+        )
+
+    found: list[Path] = []
+    for directory, folders, names in os.walk(root, onerror=note):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found.extend(
+            Path(directory, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        )
+        if len(found) > MAX_FILES:
+            break
+    return found
+
+
+def _text(path: Path, limits: Limits) -> str | Problem:
+    try:
+        if not path.is_file():
+            reason = "this is not a regular file" if path.exists() else "there is no such file"
+            return _unreadable(path, f"{reason}: name a manifest, or remove the link")
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)
+        return data.decode()
+    except OSError as error:
+        return _unreadable(path, f"the file cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
+        if len(data) > limits.max_bytes and error.reason == "unexpected end of data":
+            return Problem(
+                str(path),
+                1,
+                1,
+                "",
+                Code.YAML_TOO_LARGE,
+                f"the file is larger than {limits.max_bytes} bytes",
+            )
+        return Problem(
+            str(path),
+            line,
+            column,
+            "",
+            Code.FILE_ENCODING,
+            "the file is not UTF-8: save it as UTF-8",
+        )
+
+
+def _is_ours(document: Document) -> bool:
+    """Return whether a document is a ``MachineVersion``, or meant as one."""
+    match document.value:
+        case {"apiVersion": str() as version}:
+            return version == GROUP or version.startswith(f"{GROUP}/")
+        case {"kind": str() as kind}:
+            return kind == KIND
+        case _:
+            return False
+
+
+def _candidate(path: Path, index: int, document: Document) -> _Candidate:
+    problems = [
+        problem
+        for problem in document.problems
+        if problem.severity is Severity.ERROR
+        or not _STATE_ON.fullmatch(problem.pointer.removeprefix(document.origin))
+    ]
+    manifest: Manifest | None = None
+    refusal = _other_kind(document)
+    if refusal is not None:
+        problems.append(document.problem(refusal))
+    else:
+        try:
+            manifest = parse(document.value)
+        except ManifestInvalid as error:
+            problems.extend(map(document.problem, error.findings))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        manifest = None
+    return _Candidate(path, index, document, manifest, tuple(problems))
+
+
+def _other_kind(document: Document) -> Finding | None:
+    """Return the refusal of a document of our group that is of another version or kind; its fields may be any."""
+    match document.value:
+        case {"apiVersion": str() as version} if version != API_VERSION:
+            message = f"the apiVersion {quoted(version)} is not known to this release: write {API_VERSION}"
+            return Finding(Code.API_VERSION, "/apiVersion", message)
+        case {"kind": str() as kind} if kind != KIND:
+            near = suggestion(kind, [KIND]) or f": write {KIND}"
+            message = f"{API_VERSION} has no kind {quoted(kind)}{near}"
+            return Finding(Code.API_VERSION, "/kind", message)
+        case _:
+            return None
+
+
+def _twice(candidates: Iterable[_Candidate]) -> dict[int, Problem]:
+    """Return a problem for each candidate, by its ``id``, whose name another one has too."""
+    by_name: defaultdict[tuple[str | None, str], list[_Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        match candidate.document.value:
+            case {"metadata": {"name": str() as name, "namespace": str() as namespace}}:
+                by_name[namespace, name].append(candidate)
+            case {"metadata": {"name": str() as name}}:
+                by_name[None, name].append(candidate)
+    return {
+        id(candidate): _twice_problem(name, candidate, group)
+        for (_, name), group in by_name.items()
+        if len(group) > 1
+        for candidate in group
+    }
+
+
+def _twice_problem(name: str, candidate: _Candidate, group: Iterable[_Candidate]) -> Problem:
+    other = next(other for other in group if other is not candidate)
+    place = f"{other.path}:{other.document.position('/metadata/name').line}"
+    message = (
+        f"{quoted(name)} is declared in {place} too, and neither is used: rename or remove one"
+    )
+    return candidate.document.problem(Finding(Code.NAME_TWICE, "/metadata/name", message))
+
+
+def _unreadable(path: Path, message: str) -> Problem:
+    return Problem(str(path), 0, 0, "", Code.FILE_UNREADABLE, message)
