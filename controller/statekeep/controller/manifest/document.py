@@ -123,7 +123,8 @@ def scan(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "<text>") ->
             documents.extend(_documents(root, source, path))
     except TextRefused as refused:
         problems.append(_problem(source, path, refused.defect))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OverflowError, ValueError) as error:
+        # Without libyaml, PyYAML turns some escapes into Python's own errors.
         problems.append(_problem(source, path, _syntax_defect(error, source)))
     return Reading(tuple(documents), tuple(problems))
 
@@ -171,7 +172,7 @@ def _within(root: Root, origin: str) -> tuple[Defect, ...]:
     return (*others, *own)
 
 
-def _syntax_defect(error: yaml.YAMLError, source: Text) -> Defect:
+def _syntax_defect(error: Exception, source: Text) -> Defect:
     if isinstance(error, yaml.MarkedYAMLError):
         offset = place(error)
         message = reason(error, source.scanned[offset : offset + 1])

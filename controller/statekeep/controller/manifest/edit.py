@@ -35,6 +35,8 @@ def replace_value(text: str, entry: Entry, value: str) -> Iterator[Edit]:
     """Replace a scalar by a string, in double quotes; where nothing is written yet, put it behind the colon."""
     node = entry.value
     quoted = json.dumps(value)
+    if not isinstance(node, Scalar):
+        return
     if node.start == node.end:
         yield Edit(node.start, node.start, f" {quoted}")
         return
