@@ -30,6 +30,7 @@ from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import Version, in_canonical_order, read_version
 from statekeep.engine.statechart.comparison import lost_events
+from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.validation import validate
 from statekeep.engine.store import deployments, previews, versions
 from statekeep.engine.store.database import Database
@@ -66,6 +67,9 @@ class _Known:
     stored: StoredVersion | None
     deployment: Deployment | None
     parent: StoredVersion | None
+    lineage: Mapping[str, Machine]
+    """The parent and its ancestors."""
+
     root: VersionName | None
     """The root of the machine that the manifest would belong to."""
 
@@ -91,8 +95,7 @@ async def reconcile(manifest: Manifest, parents: Parents, database: Database) ->
         if known.parent is None:
             return await _apply_root(database, namespace, manifest, version, warnings)
         warnings += tuple(
-            found.under("/spec/definition")
-            for found in lost_events(version.machine, [known.parent.version.machine])
+            found.under("/spec/definition") for found in lost_events(version.machine, known.lineage)
         )
         return await _go_on(database, namespace, manifest, version, known.parent, warnings)
     except StoreUnavailable:
@@ -109,8 +112,9 @@ async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: M
     machine = manifest.machine or MachineName(manifest.name)
     return _Known(
         stored=stored,
-        deployment=stored and await deployments.find(connection, stored.id),
+        deployment=await deployments.find(connection, stored.id) if stored else None,
         parent=parent,
+        lineage=await versions.lineage(connection, parent) if parent else {},
         root=await versions.root_of(connection, namespace, machine),
     )
 

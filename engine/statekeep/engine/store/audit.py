@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.ids import Fingerprint, VersionName
+from statekeep.engine.history.path import HistoryPath
+from statekeep.engine.ids import ActorId, Fingerprint, VersionName
 from statekeep.engine.store import schema
 from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
 from statekeep.engine.store.sql import statements
@@ -98,6 +99,7 @@ class Explained:
     fingerprint: Fingerprint
     events: int
     history_path: Sequence[str]
+    prefix_hash: Fingerprint | None
     at: datetime
 
 
@@ -124,6 +126,7 @@ async def explain(
     """Return the rulings with names instead of ids."""
     ids = {r.configuration_id for r in rulings} | {r.landing_id for r in rulings if r.landing_id}
     configurations = await catalogue.configurations(connection, ids)
+    hashes = {id_: HistoryPath(tuple(row.path)).prefix_hash for id_, row in deployments.items()}
     return [
         Explained(
             deployment_id=ruling.deployment_id,
@@ -136,10 +139,46 @@ async def explain(
             fingerprint=show(ruling.fingerprint),
             events=ruling.events,
             history_path=deployments[ruling.deployment_id].path,
+            prefix_hash=_show(hashes[ruling.deployment_id]),
             at=deployments[ruling.deployment_id].at,
         )
         for ruling in rulings
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ActorPage:
+    """A page of a deployment's decisions by actor."""
+
+    decisions: Sequence[tuple[ActorId, Explained]]
+    """Fewer than asked for where actors of the machine were on other versions."""
+
+    last: ActorId | None
+    """Where the next page begins; ``None`` on the last one."""
+
+
+async def of_deployment_by_actor(
+    connection: AsyncConnection,
+    catalogue: Catalogue,
+    deployment_id: int,
+    *,
+    after: ActorId | None,
+    limit: int,
+) -> ActorPage:
+    """Return what a deployment decided of each actor, in the order of their ids."""
+    keys = {"deployment_id": deployment_id, "after": after or "", "limit": limit}
+    rows = (await connection.execute(_SQL["actors_of_machine"], keys)).all()
+    found = [
+        (ActorId(row.id), one)
+        for row in rows
+        for one in await decisions(connection, catalogue, row.key)
+        if one.deployment_id == deployment_id
+    ]
+    return ActorPage(found, ActorId(rows[-1].id) if len(rows) == limit else None)
+
+
+def _show(chain: bytes | None) -> Fingerprint | None:
+    return None if chain is None else show(chain)
 
 
 async def of_deployment(

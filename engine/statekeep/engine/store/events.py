@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.errors import SealBroken
+from statekeep.engine.errors import SealBroken, StoreUnavailable
 from statekeep.engine.history.fingerprint import show
 from statekeep.engine.ids import ActorId, EventType, Fingerprint, Namespace
 from statekeep.engine.json import JsonObject, JsonValue
@@ -115,7 +115,16 @@ class ContextRefused:
     reason: str
 
 
-Outcome = Answer | ActorMissing | SeqDiffers | Unhandled | KeyReused | Unstable | ContextRefused
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing happened, or nobody knows: a retry with the same idempotency key finds out."""
+
+    error: Exception
+
+
+Outcome = (
+    Answer | ActorMissing | SeqDiffers | Unhandled | KeyReused | Unstable | ContextRefused | Failed
+)
 """What became of one event."""
 
 
@@ -145,20 +154,33 @@ class _Taken:
 async def process(
     database: Database, catalogue: Catalogue, events: Sequence[Event]
 ) -> list[Outcome]:
-    """Process the events and return their outcomes, in the same order.
-
-    Raises:
-        StoreUnavailable: Postgres did not answer; a retry with the same idempotency key is safe.
-    """
+    """Process the events and return their outcomes, in the same order; never raises."""
     outcomes: dict[int, Outcome] = {}
     for batch in rounds(events):
         wanted = {ord_: events[ord_] for ord_ in batch}
-        outcomes |= await database.transact(
-            lambda connection, wanted=wanted: _Batch(  # type: ignore[misc]
-                connection, catalogue, database.keys
-            ).run(wanted)
-        )
+        outcomes |= await _isolated(database, catalogue, wanted)
     return [outcomes[ord_] for ord_ in range(len(events))]
+
+
+async def _isolated(
+    database: Database, catalogue: Catalogue, events: Mapping[int, Event]
+) -> dict[int, Outcome]:
+    """Process events of distinct actors; only the one at fault fails."""
+    try:
+        return await database.transact(
+            lambda connection: _Batch(connection, catalogue, database.keys).run(events)
+        )
+    except StoreUnavailable as error:
+        # Whether it was committed is unknown: trying again could append events twice.
+        return dict.fromkeys(events, Failed(error))
+    except Exception as error:
+        # It was rolled back, so trying again is safe.
+        if len(events) == 1:
+            return dict.fromkeys(events, Failed(error))
+        outcomes: dict[int, Outcome] = {}
+        for ord_, event in events.items():
+            outcomes |= await _isolated(database, catalogue, {ord_: event})
+        return outcomes
 
 
 def rounds(events: Sequence[Event]) -> list[list[int]]:

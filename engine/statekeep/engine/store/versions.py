@@ -1,6 +1,6 @@
 """Versions as stored: proposed until they are applied, frozen from then on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.version import Version, read_version
+from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.store import schema
 
 _parent = schema.version.alias("parent")
@@ -83,6 +84,17 @@ async def by_id(connection: AsyncConnection, version_id: int) -> StoredVersion:
     return _stored(row)
 
 
+async def lineage(connection: AsyncConnection, version: StoredVersion) -> Mapping[str, Machine]:
+    """Return a version's machine and those of all its ancestors, by name, nearest first."""
+    machines: dict[str, Machine] = {}
+    current: StoredVersion | None = version
+    while current is not None:
+        machines[current.version.name] = current.version.machine
+        above = current.parent_id
+        current = None if above is None else await by_id(connection, above)
+    return machines
+
+
 async def newest(
     connection: AsyncConnection, namespace: Namespace, machine: MachineName
 ) -> StoredVersion:
@@ -134,34 +146,37 @@ async def propose(
 ) -> StoredVersion:
     """Store a version that is not applied yet, or its new content, and return it.
 
-    An applied version of that name is returned as it is: the caller compares.
+    An applied version of that name is returned as it is: the caller compares. Nothing is written
+    where nothing has changed.
     """
-    machine_id = await _machine_id(connection, namespace, machine)
+    stored = await find(connection, namespace, version.name, for_update=True)
+    digest = bytes.fromhex(version.content_digest)
+    if stored is not None and (stored.is_applied or stored.content_digest == digest):
+        return stored
     content = {
-        "machine_id": machine_id,
+        "machine_id": await _machine_id(connection, namespace, machine),
         "parent_id": None if parent is None else parent.id,
         "path": list(version.path.elements),
         "unhandled_events": version.policy.unhandled_events.value,
         "completed_actors": version.policy.completed_actors.value,
         "unseen_moves": version.policy.unseen_moves.value,
         "definition": version.definition,
-        "content_digest": bytes.fromhex(version.content_digest),
+        "content_digest": digest,
     }
     table = schema.version
-    statement = insert(table).values(
-        namespace=namespace, name=version.name, created_at=sa.func.now(), **content
-    )
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[table.c.namespace, table.c.name],
-            set_=content,
-            where=table.c.applied_at.is_(None)
-            & (table.c.content_digest != statement.excluded.content_digest),
+    if stored is None:
+        key = {"namespace": namespace, "name": version.name, "created_at": sa.func.now()}
+        await connection.execute(
+            insert(table)
+            .values(**key, **content)
+            .on_conflict_do_nothing(index_elements=[table.c.namespace, table.c.name])
         )
-    )
-    stored = await find(connection, namespace, version.name)
-    assert stored is not None  # noqa: S101  (it was inserted above)
-    return stored
+    else:
+        await connection.execute(sa.update(table).where(table.c.id == stored.id).values(**content))
+    # Somebody else may have been first; then theirs stands, and the next look compares.
+    changed = await find(connection, namespace, version.name)
+    assert changed is not None  # noqa: S101  (it was inserted or updated above)
+    return changed
 
 
 async def mark_applied(connection: AsyncConnection, version_id: int) -> None:
@@ -190,9 +205,11 @@ async def _machine_id(
 ) -> int:
     table = schema.machine
     key = {"namespace": namespace, "name": machine}
-    await connection.execute(insert(table).values(**key).on_conflict_do_nothing())
     query = sa.select(table.c.id).filter_by(**key)
-    machine_id: int = (await connection.execute(query)).scalar_one()
+    machine_id: int | None = (await connection.execute(query)).scalar_one_or_none()
+    if machine_id is None:
+        await connection.execute(insert(table).values(**key).on_conflict_do_nothing())
+        machine_id = (await connection.execute(query)).scalar_one()
     return machine_id
 
 

@@ -98,3 +98,23 @@ select last.epoch, last.history_id, last.configuration_id, last.seq
          where e.actor_key = cast(:key as uuid)
          order by e.epoch, e.seq desc) as last
 order by seq;
+
+-- :name select_cohorts
+select a.id, c.history_id, c.configuration_id
+  from statekeep.actor a
+  join statekeep.cohort c on c.id = a.cohort_id and c.version_id = :version_id
+  join unnest(cast(:histories as bigint[]), cast(:configurations as bigint[]))
+       as i (history_id, configuration_id)
+    on c.history_id = i.history_id and c.configuration_id = i.configuration_id
+ where a.machine_id = :machine_id and a.id > :after
+ order by a.id
+ limit :limit;
+
+-- :name actors_of_machine
+-- Actors that were there when the deployment looked, a page at a time.
+select a.key, a.id
+  from statekeep.actor a
+  join statekeep.deployment d on d.machine_id = a.machine_id and a.spawn_epoch < d.epoch
+ where d.id = :deployment_id and a.id > :after
+ order by a.id
+ limit :limit;

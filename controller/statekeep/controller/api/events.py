@@ -1,0 +1,233 @@
+"""Routes: events, one at a time or many."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from typing import Any, assert_never
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from statekeep.controller.api import bodies, requests
+from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
+from statekeep.controller.api.problems import Problem, invalid, missing, translated
+from statekeep.controller.api.state import State, state
+from statekeep.engine.ids import ActorId, EventType, Namespace
+from statekeep.engine.statechart.events import refusal
+from statekeep.engine.store import events
+from statekeep.engine.store.events import (
+    ActorMissing,
+    Answer,
+    ContextRefused,
+    Event,
+    Failed,
+    KeyReused,
+    Outcome,
+    SeqDiffers,
+    Unhandled,
+    Unstable,
+)
+
+_log = logging.getLogger(__name__)
+
+NDJSON = "application/x-ndjson"
+
+MAX_LINE_BYTES = 2 * 1024 * 1024
+"""One line of an NDJSON stream."""
+
+
+async def send(request: web.Request) -> web.Response:
+    """``POST /v1/actors/{id}/events``."""
+    actor_id = request.match_info["id"]
+    body = await requests.body(request, bodies.EventRequest)
+    event = _event(
+        requests.namespace(request),
+        actor_id,
+        body,
+        key=requests.idempotency_key(request),
+        if_seq=requests.if_match(request),
+        strict=requests.is_strict(request),
+    )
+    try:
+        outcome = await state(request).batcher.submit(event)
+    except Overloaded as error:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too many events are waiting; retry a little later",
+            headers={"Retry-After": "1"},
+        ) from error
+    answer = _answer(outcome)
+    headers = {"ETag": f'"{answer.seq}"'}
+    if isinstance(outcome, Answer) and outcome.repeated:
+        headers["Idempotency-Replayed"] = "true"
+    return requests.json_response(answer, headers=headers)
+
+
+async def send_many(request: web.Request) -> web.StreamResponse:
+    """``POST /v1/events``: a JSON array, or NDJSON of any length; one result each, in order."""
+    if request.content_type == NDJSON:
+        return await _stream(request)
+    items = await requests.body(request, list[msgspec.Raw])
+    namespace, shared = requests.namespace(request), state(request)
+    results: list[Any] = []
+    for start in range(0, len(items), MAX_BATCH):
+        chunk = [bytes(item) for item in items[start : start + MAX_BATCH]]
+        results += await _results(shared, namespace, chunk)
+    return requests.json_response(results)
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    """Answer NDJSON line by line, never holding more than a batch of it."""
+    namespace, shared = requests.namespace(request), state(request)
+    response = web.StreamResponse(headers={"Content-Type": NDJSON})
+    await response.prepare(request)
+    chunk: list[bytes] = []
+    async for line in _lines(request):
+        chunk.append(line)
+        if len(chunk) == MAX_BATCH:
+            await _write(response, await _results(shared, namespace, chunk))
+            chunk = []
+    if chunk:
+        await _write(response, await _results(shared, namespace, chunk))
+    await response.write_eof()
+    return response
+
+
+async def _write(response: web.StreamResponse, results: Sequence[Any]) -> None:
+    await response.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
+
+
+async def _lines(request: web.Request) -> AsyncIterator[bytes]:
+    """Yield the lines of the body that are not blank; an endless one becomes a bad one."""
+    rest = b""
+    async for block in request.content.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
+        rest = rest[: MAX_LINE_BYTES + 1]
+    if rest.strip():
+        yield rest
+
+
+async def _results(shared: State, namespace: Namespace, raw: Sequence[bytes]) -> list[Any]:
+    """Return one result for every item: an answer, or a problem of its own."""
+    results: list[Any] = [None] * len(raw)
+    wanted: dict[int, Event] = {}
+    for number, item in enumerate(raw):
+        try:
+            if len(item) > MAX_LINE_BYTES:
+                raise invalid(f"an item has at most {MAX_LINE_BYTES} bytes")
+            body = requests.decode(item, bodies.BatchEvent)
+            if_seq = None if body.if_seq is UNSET else body.if_seq
+            wanted[number] = _event(
+                namespace, body.actor, body, key=None, if_seq=if_seq, strict=body.strict
+            )
+        except Problem as problem:
+            results[number] = problem.document()
+    numbers = list(wanted)
+    outcomes = await events.process(shared.database, shared.catalogue, list(wanted.values()))
+    for number, outcome in zip(numbers, outcomes, strict=True):
+        results[number] = _item(outcome)
+    return results
+
+
+def _item(outcome: Outcome) -> Any:
+    try:
+        return _answer(outcome)
+    except Exception as error:
+        problem = translated(error)
+        if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("an event of a batch failed", exc_info=error)
+        return problem.document()
+
+
+def _event(
+    namespace: Namespace,
+    actor_id: str,
+    body: bodies.EventRequest,
+    *,
+    key: str | None,
+    if_seq: int | None,
+    strict: bool,
+) -> Event:
+    """Return the event that a body asks for."""
+    if (reason := refusal(body.type)) is not None:
+        raise invalid(f"type: {reason}")
+    if key is None and body.id is not UNSET:
+        key = body.id
+    if key is not None and "\0" in key:
+        raise invalid("id: a key holds no NUL character")
+    data = None if body.data is UNSET else requests.encode(body.data)
+    context = None if body.context is UNSET else body.context
+    return Event(
+        namespace=namespace,
+        actor_id=ActorId(actor_id),
+        type=EventType(body.type),
+        data=data,
+        context=context,
+        idempotency_key=key,
+        body_digest=None
+        if key is None
+        else requests.digest([body.type, data and data.decode(), context]),
+        if_seq=if_seq,
+        strict=strict,
+    )
+
+
+def _answer(outcome: Outcome) -> bodies.AnswerResponse:
+    """Return what an event led to, or raise what it met."""
+    match outcome:
+        case Answer():
+            return _shown(outcome)
+        case ActorMissing(actor_id):
+            raise missing(f"actor {actor_id[:253]}")
+        case SeqDiffers(expected, found):
+            raise Problem(
+                HTTPStatus.PRECONDITION_FAILED,
+                "seq-differs",
+                f"the actor has seq {found}, not {expected}: read it again",
+                seq=found,
+            )
+        case Unhandled(answer):
+            done = answer.configuration.done
+            why = "the actor is done and takes" if done else "no transition takes"
+            what = "no event any more" if done else f"the event in {answer.configuration.label}"
+            raise Problem(
+                HTTPStatus.CONFLICT, "unhandled", f"{why} {what}", state=answer.configuration.label
+            )
+        case KeyReused(key):
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                f"the key {key} belongs to an event with another body: use a new one",
+            )
+        case Unstable(label):
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "unstable",
+                f"the event would never come to rest in {label}; nothing was changed",
+                state=label,
+            )
+        case ContextRefused(reason):
+            raise Problem(HTTPStatus.CONFLICT, "context-refused", reason)
+        case Failed(error):
+            raise error
+        case other:
+            assert_never(other)
+
+
+def _shown(answer: Answer) -> bodies.AnswerResponse:
+    return bodies.AnswerResponse(
+        id=answer.actor_id,
+        machine=answer.configuration.machine,
+        version=answer.configuration.version,
+        state_value=answer.configuration.value,
+        state=answer.configuration.label,
+        status="done" if answer.configuration.done else "active",
+        handled=answer.handled,
+        seq=answer.seq,
+        fingerprint=answer.fingerprint,
+    )

@@ -1,0 +1,127 @@
+"""Errors as RFC 9457 problems, from our own refusals and from everything else that goes wrong."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from statekeep.engine.errors import SealBroken, StoreUnavailable, VersionUnknown
+from statekeep.engine.finding import Finding
+
+_log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+TYPE_BASE = "https://statekeep.io/problems/"
+"""What a problem's type begins with; the rest is its kind, listed in ``docs/api.md``."""
+
+RETRY_AFTER_S = 1
+"""What a caller is told to wait when Postgres does not answer."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(Exception):
+    """A refusal; raised anywhere below the middleware, or shown as an item of a batch."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        kind: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = headers or {}
+        self.extensions = extensions
+
+    def document(self) -> dict[str, Any]:
+        """Return the problem's members."""
+        return {
+            "type": TYPE_BASE + self.kind,
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+            **self.extensions,
+        }
+
+    def response(self) -> web.Response:
+        """Return the problem as a whole response."""
+        return web.Response(
+            status=self.status,
+            body=msgspec.json.encode(self.document()),
+            content_type=CONTENT_TYPE,
+            headers=self.headers,
+        )
+
+
+def invalid(detail: str, findings: Sequence[Finding] = ()) -> Problem:
+    """Return the refusal of a body that can be read but not used."""
+    errors = [{"pointer": f.pointer, "code": f.code, "detail": f.message} for f in findings]
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail)
+    if errors:
+        problem.extensions["errors"] = errors
+    return problem
+
+
+def missing(what: str) -> Problem:
+    """Return the refusal of a request for something that is not there."""
+    return Problem(HTTPStatus.NOT_FOUND, "not-found", f"{what} does not exist")
+
+
+def translated(error: Exception) -> Problem:
+    """Return the problem for an error of the engine, or of aiohttp; the one place for it."""
+    match error:
+        case Problem():
+            return error
+        case StoreUnavailable():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "database-unavailable",
+                "the database does not answer; retry with the same Idempotency-Key",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case VersionUnknown():
+            return invalid(str(error))
+        case SealBroken():
+            return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "not-decryptable", str(error))
+        case web.HTTPException():
+            return _from_aiohttp(error)
+        case _:
+            return Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an unexpected error; it is logged"
+            )
+
+
+def _from_aiohttp(error: web.HTTPException) -> Problem:
+    status = HTTPStatus(error.status)
+    details = {
+        HTTPStatus.NOT_FOUND: "there is nothing at this path",
+        HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than the limit",
+    }
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    kind = status.phrase.lower().replace(" ", "-")
+    return Problem(status, kind, details.get(status, status.phrase), headers=headers)
+
+
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever is raised below into a problem, and log what nobody expected."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        problem = translated(error)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
+        return problem.response()

@@ -1,0 +1,147 @@
+"""Reading requests: bodies, headers, queries; whatever cannot be read is refused with a reason."""
+
+import base64
+import hashlib
+import re
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from statekeep.controller.api.problems import Problem, invalid
+from statekeep.engine.ids import Namespace
+
+MAX_PAGE = 1_000
+"""Items of one page."""
+
+DEFAULT_PAGE = 100
+
+T = TypeVar("T")
+
+_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+_SEQ_TAG = re.compile(r'^(?:W/)?"(\d{1,18})"$')
+
+
+def namespace(request: web.Request) -> Namespace:
+    """Return the namespace of the path, or else the server's default."""
+    name = request.match_info.get("namespace") or request.app[DEFAULT_NAMESPACE]
+    if not _NAMESPACE.match(name):
+        raise invalid("a namespace is a DNS label: lowercase letters, digits and hyphens")
+    return Namespace(name)
+
+
+DEFAULT_NAMESPACE = web.AppKey("default_namespace", str)
+
+
+async def body(request: web.Request, kind: type[T]) -> T:
+    """Return the JSON body as a value of the given type."""
+    if request.content_type != "application/json":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "send the body as Content-Type: application/json",
+        )
+    return decode(await request.read(), kind)
+
+
+def decode(raw: bytes, kind: type[T]) -> T:
+    """Return JSON as a value of the given type."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"the body is not JSON: {error}" if raw else "the body is empty, JSON is expected"
+        raise Problem(HTTPStatus.BAD_REQUEST, "not-json", message) from error
+    except RecursionError as error:
+        raise invalid("the body is nested too deeply") from error
+
+
+def encode(value: Any) -> bytes:
+    """Return a value as JSON whose bytes depend on nothing but the value."""
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def digest(value: Any) -> bytes:
+    """Return SHA-256 over the deterministic JSON of a value."""
+    return hashlib.sha256(encode(value)).digest()
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """Return the ``Idempotency-Key``, quoted (RFC 8941) or bare; ``None`` where there is none."""
+    raw = request.headers.get("Idempotency-Key")
+    if raw is None:
+        return None
+    key = raw.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not 1 <= len(key) <= 255 or not key.isprintable():
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "idempotency-key",
+            "an Idempotency-Key has 1 to 255 printable characters",
+        )
+    return key
+
+
+def if_match(request: web.Request) -> int | None:
+    """Return the seq that ``If-Match`` asks for; ``None`` where there is none."""
+    raw = request.headers.get("If-Match")
+    if raw is None or raw.strip() == "*":
+        return None
+    tag = _SEQ_TAG.match(raw.strip())
+    if tag is None:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "if-match", 'If-Match takes the actor\'s seq in quotes: "3"'
+        )
+    return int(tag[1])
+
+
+def is_strict(request: web.Request) -> bool:
+    """Return whether the caller prefers ``handling=strict`` (RFC 7240)."""
+    preferences = ",".join(request.headers.getall("Prefer", [])).split(",")
+    return any(part.partition(";")[0].strip() == "handling=strict" for part in preferences)
+
+
+def page_size(request: web.Request) -> int:
+    """Return how many items the caller wants on a page."""
+    raw = request.query.get("limit", str(DEFAULT_PAGE))
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:9]) <= MAX_PAGE:
+        raise invalid(f"limit is a number from 1 to {MAX_PAGE}")
+    return int(raw)
+
+
+def only(request: web.Request, *names: str) -> None:
+    """Refuse a query parameter that is not among the names: a misspelt filter must not match all."""
+    for name in request.query:
+        if name not in names:
+            raise invalid(f"unknown query parameter {name}; known: {', '.join(sorted(names))}")
+
+
+def cursor(*position: str | int) -> str:
+    """Return an opaque cursor for the place behind which the next page begins."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+
+
+def position(raw: str | None, kind: type[T]) -> T | None:
+    """Return the place that a cursor stands for; ``None`` where there is no cursor."""
+    if raw is None:
+        return None
+    try:
+        padded = raw + "=" * (-len(raw) % 4)
+        return msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=kind)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise invalid("the cursor is not one that this API gave out") from error
+
+
+def json_response(
+    value: Any, *, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+) -> web.Response:
+    """Return a response with a JSON body."""
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(value),
+        content_type="application/json",
+        headers=headers,
+    )

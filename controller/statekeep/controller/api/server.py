@@ -1,0 +1,53 @@
+"""Listening: the application on a TCP address, until it is told to stop."""
+
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+SHUTDOWN_S = 10.0
+"""How long requests in flight may take to finish once the server stops."""
+
+
+class AddressRefused(Exception):
+    """The server cannot, or must not, listen there; the message says why and what to do."""
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve while the context is open; yield the base URL.
+
+    Nobody is asked who they are, so only this machine may call.
+
+    Raises:
+        AddressRefused: the address is taken, or reaches beyond this machine.
+    """
+    if not _is_loopback(host):
+        raise AddressRefused(
+            f"{host} can be reached from outside and callers are not authenticated: "
+            "listen on 127.0.0.1"
+        )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, reuse_address=True)
+        try:
+            await site.start()
+        except OSError as error:
+            raise AddressRefused(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+            ) from error
+        bound_port = runner.addresses[0][1]
+        yield f"http://{host if ':' not in host else f'[{host}]'}:{bound_port}"
+    finally:
+        await runner.cleanup()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

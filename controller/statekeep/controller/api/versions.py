@@ -1,0 +1,275 @@
+"""Routes: versions with their actors, previews of versions that need not exist, deployments."""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import UTC
+from typing import Literal
+
+from aiohttp import web
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.controller.api import actors as actor_routes
+from statekeep.controller.api import bodies, requests
+from statekeep.controller.api.problems import invalid, missing
+from statekeep.controller.api.state import state
+from statekeep.controller.status import approval_line, migration_document, preview_counts
+from statekeep.engine import finding
+from statekeep.engine.errors import DefinitionInvalid
+from statekeep.engine.finding import Finding
+from statekeep.engine.history.fingerprint import show
+from statekeep.engine.ids import ActorId, Namespace, VersionName
+from statekeep.engine.json import JsonObject
+from statekeep.engine.routing.decision import Migrate, Stay, state_label
+from statekeep.engine.routing.evaluation import Decided, evaluate
+from statekeep.engine.routing.policy import (
+    CompletedActors,
+    MigrationPolicy,
+    UnhandledEvents,
+    UnseenMoves,
+)
+from statekeep.engine.routing.preview import Preview, summarize
+from statekeep.engine.routing.version import Version, in_canonical_order, read_version
+from statekeep.engine.statechart.comparison import lost_events
+from statekeep.engine.statechart.validation import validate
+from statekeep.engine.store import actors, audit, deployments, versions
+from statekeep.engine.store.populations import population
+from statekeep.engine.store.previews import compute
+from statekeep.engine.store.versions import StoredVersion
+
+Side = Literal["migrate", "stay"]
+
+
+async def index(request: web.Request) -> web.Response:
+    """``GET /v1/versions``."""
+    requests.only(request)
+    namespace = requests.namespace(request)
+
+    async def work(connection: AsyncConnection) -> list[bodies.VersionResponse]:
+        counts = await _counts(connection, namespace)
+        return [_shown(stored, counts) for stored in await versions.find_all(connection, namespace)]
+
+    return requests.json_response(
+        bodies.VersionsResponse(versions=await state(request).database.read(work))
+    )
+
+
+async def read(request: web.Request) -> web.Response:
+    """``GET /v1/versions/{name}``: a proposed one comes with what its deployment would do now."""
+    requests.only(request)
+    namespace, name = requests.namespace(request), VersionName(request.match_info["name"])
+
+    async def work(connection: AsyncConnection) -> bodies.VersionResponse:
+        stored = await versions.find(connection, namespace, name) if "\0" not in name else None
+        if stored is None:
+            raise missing(f"version {name[:253]}")
+        shown = _shown(stored, await _counts(connection, namespace))
+        shown.definition = stored.version.definition
+        if (deployment := await deployments.find(connection, stored.id)) is not None:
+            shown.migration = migration_document(deployment)
+        if not stored.is_applied and stored.parent_id is not None:
+            parent = await versions.by_id(connection, stored.parent_id)
+            shown.preview = _summary(await compute(connection, stored.version, parent))
+        return shown
+
+    return requests.json_response(await state(request).database.read(work))
+
+
+Counts = dict[VersionName, list[bodies.StateCount]]
+
+
+async def _counts(connection: AsyncConnection, namespace: Namespace) -> Counts:
+    counts: Counts = {}
+    for name, value, label, number in await actors.count_by_state(connection, namespace):
+        row = bodies.StateCount(state_value=json.loads(value), state=label, actors=number)
+        counts.setdefault(name, []).append(row)
+    return counts
+
+
+def _shown(stored: StoredVersion, counts: Counts) -> bodies.VersionResponse:
+    version = stored.version
+    states = counts.get(version.name, [])
+    return bodies.VersionResponse(
+        name=version.name,
+        machine=stored.machine,
+        standing="Applied" if stored.is_applied else "Proposed",
+        created_at=stored.created_at.astimezone(UTC),
+        applied_at=UNSET if stored.applied_at is None else stored.applied_at.astimezone(UTC),
+        parent_id=version.parent or UNSET,
+        history_path=list(version.path.elements) or UNSET,
+        actors=sum(row.actors for row in states),
+        states=states,
+    )
+
+
+def _summary(preview: Preview) -> JsonObject:
+    return {"id": preview.id, "approve": approval_line(preview.id), **preview_counts(preview)}
+
+
+async def preview(request: web.Request) -> web.Response:
+    """``POST /v1/previews``; ``?migrateCursor=`` and ``?stayCursor=`` page through the actors."""
+    requests.only(request, "limit", "migrateCursor", "stayCursor")
+    body = await requests.body(request, bodies.PreviewRequest)
+    namespace, limit = requests.namespace(request), requests.page_size(request)
+    version, warnings = _version(body)
+    places = {
+        "migrate": requests.position(request.query.get("migrateCursor"), tuple[str]),
+        "stay": requests.position(request.query.get("stayCursor"), tuple[str]),
+    }
+
+    async def work(connection: AsyncConnection) -> bodies.PreviewResponse:
+        parent = await versions.find(connection, namespace, VersionName(body.parent_id))
+        if parent is None or not parent.is_applied:
+            raise invalid(f"parentId: version {body.parent_id} is not applied in this namespace")
+        everything = list(evaluate(version, await population(connection, parent)))
+        pages = {
+            side: await _page(connection, parent, _those(everything, side), place, limit)
+            for side, place in places.items()
+        }
+        lost = lost_events(version.machine, await versions.lineage(connection, parent))
+        return _previewed(version, [*warnings, *lost], everything, pages)
+
+    return requests.json_response(await state(request).database.read(work))
+
+
+def _version(body: bodies.PreviewRequest) -> tuple[Version, Sequence[Finding]]:
+    """Return the version that a body describes, and the warnings about it."""
+    definition = in_canonical_order(body.definition)
+    findings = validate(definition)
+    if errors := finding.errors(findings):
+        where = [found.under("/definition") for found in errors]
+        raise invalid(str(DefinitionInvalid(where)), where)
+    migration = body.migration
+    version = read_version(
+        VersionName(body.id),
+        parent=VersionName(body.parent_id),
+        path=() if body.history_path is UNSET else tuple(body.history_path),
+        policy=MigrationPolicy(
+            unhandled_events=UnhandledEvents(migration.unhandled_events),
+            completed_actors=CompletedActors(migration.completed_actors),
+            unseen_moves=UnseenMoves(migration.unseen_moves),
+        ),
+        definition=definition,
+    )
+    return version, finding.warnings(findings)
+
+
+def _those(decided: Collection[Decided], side: str) -> dict[tuple[int, int], Decided]:
+    """Return the cohorts that move, or those that stay, by (history, configuration)."""
+    return {
+        (one.cohort.history_id, one.cohort.configuration_id): one
+        for one in decided
+        if isinstance(one.decision, Migrate) == (side == "migrate")
+    }
+
+
+async def _page(
+    connection: AsyncConnection,
+    parent: StoredVersion,
+    cohorts: dict[tuple[int, int], Decided],
+    after: tuple[str, ...] | None,
+    limit: int,
+) -> bodies.PassengerPage:
+    found = await actors.select_cohorts(
+        connection,
+        parent,
+        list(cohorts),
+        after=ActorId(after[0]) if after else None,
+        limit=limit + 1,
+    )
+    return bodies.PassengerPage(
+        actors=[_passenger(actor_id, cohorts[place]) for actor_id, place in found[:limit]],
+        next_cursor=requests.cursor(found[limit - 1][0]) if len(found) > limit else UNSET,
+    )
+
+
+def _passenger(actor_id: ActorId, one: Decided) -> bodies.Passenger:
+    shown = bodies.Passenger(id=actor_id, state=state_label(one.cohort.value))
+    match one.decision:
+        case Migrate(move=move):
+            shown.to = state_label(move.target)
+        case Stay(reason, detail):
+            shown.reason, shown.detail = reason.value, detail
+    return shown
+
+
+def _previewed(
+    version: Version,
+    warnings: Sequence[Finding],
+    everything: Collection[Decided],
+    pages: dict[str, bodies.PassengerPage],
+) -> bodies.PreviewResponse:
+    result = summarize(version, everything)
+    counts = preview_counts(result)
+    prefix_hash = version.path.prefix_hash
+    return bodies.PreviewResponse(
+        id=result.id,
+        approve=approval_line(result.id),
+        prefix_hash=UNSET if prefix_hash is None else show(prefix_hash),
+        actors=counts["actors"],  # type: ignore[arg-type]
+        moves=counts["moves"],  # type: ignore[arg-type]
+        stays=counts["stays"],  # type: ignore[arg-type]
+        more_moves=counts.get("moreMoves", UNSET),
+        more_stays=counts.get("moreStays", UNSET),
+        warnings=[
+            {"code": f.code, "pointer": "/definition" + f.pointer, "message": f.message}
+            for f in warnings
+        ],
+        migration=bodies.MigrationPreview(would_migrate=pages["migrate"], would_stay=pages["stay"]),
+    )
+
+
+async def decisions(request: web.Request) -> web.Response:
+    """``GET /v1/deployments/{id}/decisions``: by cohort, or by actor with ``?actors=true``."""
+    requests.only(request, "actors", "cursor", "limit")
+    by_actor = request.query.get("actors", "false")
+    if by_actor not in ("true", "false"):
+        raise invalid("actors is true or false")
+    raw = request.match_info["id"]
+    deployment_id = int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 9 else 0
+    namespace, limit, shared = (
+        requests.namespace(request),
+        requests.page_size(request),
+        state(request),
+    )
+    cursor = request.query.get("cursor")
+
+    async def work(connection: AsyncConnection) -> bodies.DecisionsResponse:
+        if await deployments.by_id(connection, namespace, deployment_id) is None:
+            raise missing(f"deployment {raw[:20]}")
+        if by_actor == "true":
+            after = requests.position(cursor, tuple[str])
+            return await _by_actor(connection, deployment_id, after, limit)
+        place = requests.position(cursor, tuple[int, int]) or (0, 0)
+        rows = await audit.of_deployment(
+            connection, shared.catalogue, deployment_id, after=place, limit=limit + 1
+        )
+        last = rows[limit - 1][0] if len(rows) > limit else None
+        return bodies.DecisionsResponse(
+            decisions=[actor_routes.decision(one, actors=count) for _, one, count in rows[:limit]],
+            next_cursor=UNSET
+            if last is None
+            else requests.cursor(last.history_id, last.configuration_id),
+        )
+
+    async def _by_actor(
+        connection: AsyncConnection, deployment_id: int, after: tuple[str, ...] | None, limit: int
+    ) -> bodies.DecisionsResponse:
+        found = await audit.of_deployment_by_actor(
+            connection,
+            shared.catalogue,
+            deployment_id,
+            after=ActorId(after[0]) if after else None,
+            limit=limit,
+        )
+        shown = []
+        for actor_id, one in found.decisions:
+            row = actor_routes.decision(one)
+            row.actor = actor_id
+            shown.append(row)
+        return bodies.DecisionsResponse(
+            decisions=shown,
+            next_cursor=UNSET if found.last is None else requests.cursor(found.last),
+        )
+
+    return requests.json_response(await shared.database.read(work))

@@ -1,0 +1,69 @@
+"""``statekeep approve``: write the approval of a preview into its manifest."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from statekeep.controller.cli.calls import CallFailed, calling, server_option
+from statekeep.controller.dev import workspace
+from statekeep.controller.manifest import approval
+from statekeep.controller.manifest.folder import read_folder
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The manifest; default: found in the folder of the running `statekeep dev`.",
+)
+@click.option("--preview", "preview_id", help="The preview to approve; default: the current one.")
+@server_option
+def approve(name: str, file: Path | None, preview_id: str | None, server: str) -> None:
+    """Approve the preview of the version NAME: commit the file that this changes."""
+    path = file or _find(name)
+    if preview_id is None:
+        version = asyncio.run(_version(server, name))
+        if version["standing"] == "Applied":
+            click.echo(f"{name} is applied already; there is nothing to approve.")
+            return
+        shown = version["preview"]
+        preview_id = shown["id"]
+        counts = shown["actors"]
+        click.echo(
+            f"{name}: {counts['wouldMigrate']:,} would migrate, {counts['wouldStay']:,} would stay, "
+            f"{counts['needsRescue']:,} need a rescue."
+        )
+    write_approval(path, name, preview_id)
+    click.echo(f"{path}: approved preview {preview_id}.")
+
+
+async def _version(server: str, name: str) -> Any:
+    async with calling(server) as caller:
+        return await caller.get(f"/v1/versions/{name}")
+
+
+def write_approval(path: Path, name: str, preview_id: str) -> None:
+    """Write the annotation into the file, all of it or nothing."""
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read()
+    draft = path.with_name(f".{path.name}.approving")
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        file.write(approval.approve(text, name, preview_id))
+    draft.chmod(path.stat().st_mode)
+    os.replace(draft, path)
+
+
+def _find(name: str) -> Path:
+    """Return the file that holds the version's manifest."""
+    running = workspace.running()
+    if running is None:
+        raise CallFailed("no `statekeep dev` is running here: name the manifest with --file")
+    for source in read_folder(running.folder).sources:
+        if source.manifest.name == name:
+            return source.path
+    raise CallFailed(f"no manifest in {running.folder} is named {name}")

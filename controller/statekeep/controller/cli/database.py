@@ -1,0 +1,41 @@
+"""``statekeep db``: the schema."""
+
+import asyncio
+
+import click
+
+from statekeep.engine.store.database import connect, upgrade
+from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+
+database_url = click.option(
+    "--database-url",
+    "url",
+    envvar="STATEKEEP_DATABASE_URL",
+    required=True,
+    help="postgresql://… of Postgres 15 or later; or STATEKEEP_DATABASE_URL.",
+)
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command("upgrade")
+@database_url
+def upgrade_schema(url: str) -> None:
+    """Bring the schema to this release; safe to run at any time, from several places at once."""
+
+    async def run() -> tuple[str | None, str]:
+        # The schema holds nothing sealed, so any key will do.
+        database = connect(url, read_key_ring(new_key_ring_text()))
+        try:
+            return await upgrade(database)
+        finally:
+            await database.close()
+
+    before, after = asyncio.run(run())
+    if before == after:
+        click.echo(f"The schema is at revision {after}; nothing to do.")
+    else:
+        click.echo(f"The schema went from revision {before or 'none'} to {after}.")

@@ -1,0 +1,225 @@
+"""``statekeep demo``: the loan story against a running ``statekeep dev examples/loan``.
+
+Everything goes through the API and the files of the folder, as a user would do it. Ids and
+idempotency keys are fixed, so a story that was interrupted goes on where it stopped.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from statekeep.controller.cli.approve import write_approval
+from statekeep.controller.cli.calls import Caller, CallFailed, calling, server_option
+from statekeep.controller.cli.tables import decisions_table, preview_tables
+from statekeep.controller.dev import workspace
+from statekeep.controller.manifest.folder import read_folder
+
+PAYING = ["alice", *(f"payer-{number:04}" for number in range(1, 1203))]
+WAIVED = ["bob", *(f"waived-{number:04}" for number in range(1, 847))]
+UNLUCKY = ["alice", *(f"payer-{number:04}" for number in range(1, 17))]
+"""Those whose automatic check times out."""
+
+LUCKY = [f"payer-{number:04}" for number in range(101, 131)]
+
+AT_ONCE = 32
+"""Spawns in flight."""
+
+PATIENCE_S = 60.0
+
+
+@click.command()
+@server_option
+def demo(server: str) -> None:
+    """Play the loan story: 2,050 actors, a fee, a bug, a rescue.
+
+    Needs a running `statekeep dev examples/loan` (that is `make run`).
+    """
+    running = workspace.running()
+    if running is None:
+        raise CallFailed("no `statekeep dev` is running here; start one with: make run")
+    asyncio.run(_play(server, running.folder, Console(highlight=False)))
+
+
+async def _play(server: str, folder: Path, console: Console) -> None:
+    async with calling(server) as caller:
+        story = Story(caller, folder, console)
+        await story.check()
+        with _restored(story.manifests.values()):
+            await story.act_one()
+            await story.act_two()
+            await story.act_three()
+            await story.epilogue()
+
+
+@contextmanager
+def _restored(paths: Sequence[Path] | Any) -> Iterator[None]:
+    """Put the files back as they were: a demonstration leaves the examples as it found them."""
+    before = {path: path.read_bytes() for path in paths}
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
+
+
+class Story:
+    """The acts, and what they share."""
+
+    def __init__(self, caller: Caller, folder: Path, console: Console) -> None:
+        self._caller = caller
+        self._console = console
+        sources = read_folder(folder).sources
+        self.manifests = {str(source.manifest.name): source.path for source in sources}
+        self._approved = [s.manifest.name for s in sources if s.manifest.approved_preview]
+
+    async def check(self) -> None:
+        """Refuse to play on a stage that is not set, or where the story has been played."""
+        needed = ("loan-v1", "loan-v2", "loan-v2-buggy", "loan-v2-rescue")
+        absent = [name for name in needed if name not in self.manifests]
+        if absent:
+            raise CallFailed(
+                f"the dev server does not watch examples/loan ({', '.join(absent)} not there); "
+                "start it with: make run"
+            )
+        versions = (await self._caller.get("/v1/versions"))["versions"]
+        applied = {v["name"] for v in versions if v["standing"] == "Applied"}
+        if "loan-v2" in applied:
+            raise CallFailed(
+                "the story has been played on this database (loan-v2 is applied), and actors do not "
+                "go back. To play it again: stop the server, rm -r .statekeep, and start it again"
+            )
+        if self._approved:
+            raise CallFailed(
+                f"{', '.join(self._approved)} carries an approval already; remove the annotation "
+                "statekeep.io/approve from its file first"
+            )
+
+    async def act_one(self) -> None:
+        """Applications come in; some pay the fee, some have it waived."""
+        self._say("Act 1: 2,050 loan applications on loan-v1")
+        await self._spawn([*PAYING, *WAIVED])
+        everybody = [*PAYING, *WAIVED]
+        await self._send(everybody, "START_APPLICATION")
+        await self._send(everybody, "SUBMIT_INFO")
+        await self._send(PAYING, "PAY_FEE", {"amount": 50, "currency": "EUR"})
+        await self._send(WAIVED, "WAIVE_FEE", {"by": "branch manager"})
+        self._print(f"{len(PAYING):,} paid the fee, {len(WAIVED):,} had it waived.")
+        await self._where("alice", "bob")
+
+    async def act_two(self) -> None:
+        """A version for those who paid; who they are is in their history, not in their state."""
+        self._say("Act 2: loan-v2 wants an income check from those who paid the fee")
+        await self._deploy("loan-v2", migrate=len(PAYING), stay=len(WAIVED), rescue=0)
+        await self._where("alice", "bob")
+        self._print("Both go on, each on a version of their own:")
+        await self._send(["alice"], "VERIFY_INCOME", {"document": "payslip"})
+        await self._send(["bob"], "UPLOAD_DOCUMENTS", {"pages": 12})
+        await self._where("alice", "bob")
+
+    async def act_three(self) -> None:
+        """A bug strikes some, and only they are rescued."""
+        self._say("Act 3: loan-v2-buggy goes out; a check that times out leads nowhere")
+        await self._deploy("loan-v2-buggy", migrate=len(PAYING), stay=0, rescue=0)
+        await self._send([*UNLUCKY, *LUCKY], "UPLOAD_DOCUMENTS")
+        await self._send(LUCKY, "CHECK_PASSED")
+        await self._send(UNLUCKY, "CHECK_TIMEOUT")
+        self._print(f"{len(UNLUCKY)} checks timed out:")
+        await self._where("alice")
+        self._say("Act 4: loan-v2-rescue takes over those who hit the bug, and nobody else")
+        stay = len(PAYING) - len(UNLUCKY)
+        await self._deploy("loan-v2-rescue", migrate=len(UNLUCKY), stay=stay, rescue=0)
+        await self._where("alice", "bob")
+
+    async def epilogue(self) -> None:
+        """Show why each is where it is."""
+        self._say("Why? Every decision is on record")
+        for actor in ("alice", "bob"):
+            page = await self._caller.get(f"/v1/actors/{actor}/decisions")
+            self._print(f"\n{actor}:")
+            self._console.print(decisions_table(page["decisions"]))
+        self._print("\nAsk yourself: statekeep actors decisions payer-0042")
+
+    async def _spawn(self, ids: Sequence[str]) -> None:
+        slots = asyncio.Semaphore(AT_ONCE)
+        with Progress(console=self._console, transient=True) as progress:
+            task = progress.add_task("Spawning", total=len(ids))
+
+            async def one(actor_id: str) -> None:
+                async with slots:
+                    body = {"id": actor_id, "version": "loan-v1"}
+                    await self._caller.post("/v1/actors", body)
+                    progress.advance(task)
+
+            async with asyncio.TaskGroup() as group:
+                for actor_id in ids:
+                    group.create_task(one(actor_id))
+
+    async def _send(self, ids: Sequence[str], event_type: str, data: Any = None) -> None:
+        """Send every actor the event; again, after an interruption, it changes nothing."""
+        extra = {} if data is None else {"data": data}
+        events = [
+            {"actor": actor_id, "type": event_type, "id": f"demo-{event_type}", **extra}
+            for actor_id in ids
+        ]
+        for result in await self._caller.post("/v1/events", events):
+            if not result.get("handled"):
+                raise CallFailed(f"{event_type} was not taken: {result}")
+
+    async def _deploy(self, name: str, *, migrate: int, stay: int, rescue: int) -> None:
+        """Show the preview, hold it against the story, approve it in the file, wait."""
+        version = await self._proposed(name)
+        preview = version["preview"]
+        self._print(f"Preview {preview['id']}:")
+        for table in preview_tables(preview):
+            self._console.print(table)
+        counts = preview["actors"]
+        seen = (counts["wouldMigrate"], counts["wouldStay"], counts["needsRescue"])
+        if seen != (migrate, stay, rescue):
+            self._print(
+                f"(The story has {migrate:,} / {stay:,} / {rescue:,}; the rest are actors of yours.)"
+            )
+        path = self.manifests[name]
+        self._print(f"Approving it in {path.name}: {preview['approve']}")
+        write_approval(path, name, preview["id"])
+        done = (await self._applied(name))["migration"]
+        numbers = (done["migrated"], done["stayed"], done["needsRescue"])
+        if numbers != seen:
+            raise CallFailed(f"{name} was to do {seen} and did {numbers}")
+        self._print(
+            f"Applied: {done['migrated']:,} migrated, {done['stayed']:,} stayed, "
+            f"{done['needsRescue']:,} need a rescue."
+        )
+
+    async def _proposed(self, name: str) -> Any:
+        return await self._until(name, lambda version: "preview" in version)
+
+    async def _applied(self, name: str) -> Any:
+        return await self._until(name, lambda version: "migration" in version)
+
+    async def _until(self, name: str, is_there: Any) -> Any:
+        """Return the version once it is as wanted; the server looks at its files now and then."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                versions = (await self._caller.get("/v1/versions"))["versions"]
+                if any(version["name"] == name for version in versions):
+                    version = await self._caller.get(f"/v1/versions/{name}")
+                    if is_there(version):
+                        return version
+                await asyncio.sleep(0.2)
+
+    async def _where(self, *ids: str) -> None:
+        for actor_id in ids:
+            actor = await self._caller.get(f"/v1/actors/{actor_id}")
+            self._print(f"  {actor_id:6} is in {actor['state']} on {actor['version']}")
+
+    def _say(self, title: str) -> None:
+        self._console.print(f"\n[bold]{title}[/bold]")
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False)

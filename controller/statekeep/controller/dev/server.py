@@ -1,0 +1,99 @@
+"""``statekeep dev``: embedded Postgres, event API and reconciler of one folder, in one process.
+
+Start: workspace ▸ Postgres ▸ schema ▸ API ▸ first round. Stop: the same backwards; requests in
+flight are answered, then Postgres shuts down.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from statekeep.controller.api.app import create
+from statekeep.controller.api.server import listening
+from statekeep.controller.dev import postgres, workspace
+from statekeep.controller.dev.display import displayed
+from statekeep.controller.dev.watch import rounds
+from statekeep.controller.reconcile import DEFAULT_NAMESPACE
+from statekeep.engine.store.database import Database, connect, upgrade
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run the dev server."""
+
+    folder: Path
+    """Manifests."""
+
+    data: Path
+    """The workspace."""
+
+    host: str
+    port: int
+
+
+async def serve(options: Options, console: Console) -> None:
+    """Run until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with workspace.claimed(options.data):
+        async with _database(options.data, console) as database:
+            app = create(database, DEFAULT_NAMESPACE)
+            async with listening(app, options.host, options.port) as url:
+                with workspace.announced(options.data, url, options.folder):
+                    console.print(_welcome(url, options.folder), highlight=False, soft_wrap=True)
+                    await _until(stop, _reconcile(options.folder, database, console))
+            console.print("Stopping: requests in flight are answered …", highlight=False)
+    console.print("Stopped. Everything is kept in", str(options.data), highlight=False)
+
+
+@asynccontextmanager
+async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
+    fresh = not (data / "postgres").exists()
+    with console.status("Creating the database …" if fresh else "Starting Postgres …"):
+        server = await asyncio.to_thread(postgres.start, data / "postgres")
+    try:
+        database = connect(server.url, workspace.key_ring(data))
+        try:
+            await upgrade(database)
+            yield database
+        finally:
+            await database.close()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def _reconcile(folder: Path, database: Database, console: Console) -> None:
+    with displayed(console) as display:
+        async for done in rounds(folder, database):
+            display.show(done)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
+    """Run ``work`` until the event is set; an error of it ends the waiting too."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+def _welcome(url: str, folder: Path) -> str:
+    return f"""\
+StateKeep serves {url} and watches {folder}. Try next, in another terminal:
+
+  curl --json '{{"id": "carol", "machine": "loan"}}' {url}/v1/actors
+  curl --json '{{"type": "START_APPLICATION"}}' {url}/v1/actors/carol/events
+  make demo                   # the whole story with 2,050 actors
+
+Ctrl-C stops it; nothing is lost.
+"""

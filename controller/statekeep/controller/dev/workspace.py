@@ -1,0 +1,84 @@
+"""The folder ``.statekeep``: the data of one dev server, its keys, and where it can be reached.
+
+A lock that ends with the process keeps two servers apart. ``server.json`` is a hint for other
+commands (which URL, which folder of manifests); it may be stale, the lock is not.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from statekeep.engine.store.keyring import KeyRing, new_key_ring_text, read_key_ring
+
+DEFAULT = Path(".statekeep")
+"""Beside the manifests' project, where the command is run."""
+
+
+class WorkspaceBusy(Exception):
+    """Another dev server uses the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A dev server as it announces itself."""
+
+    url: str
+    folder: Path
+    pid: int
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the workspace; it is created where it is missing.
+
+    Raises:
+        WorkspaceBusy: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "dev.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            known = running(folder)
+            who = f" (process {known.pid}, {known.url})" if known else ""
+            raise WorkspaceBusy(
+                f"another statekeep dev{who} uses {folder}: stop it, or choose another --data"
+            ) from error
+        yield
+
+
+def key_ring(folder: Path) -> KeyRing:
+    """Return the workspace's keys; the first call makes them, readable by their owner only."""
+    path = folder / "encryption.keys"
+    if not path.exists():
+        draft = path.with_suffix(".new")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(new_key_ring_text())
+        draft.rename(path)
+    return read_key_ring(path.read_text())
+
+
+@contextmanager
+def announced(folder: Path, url: str, manifests: Path) -> Iterator[None]:
+    """Tell other commands where the server is while the context is open."""
+    path = folder / "server.json"
+    entry = {"url": url, "folder": str(manifests.resolve()), "pid": os.getpid()}
+    path.write_text(json.dumps(entry))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def running(folder: Path = DEFAULT) -> Running | None:
+    """Return the dev server that announced itself, if its process is still there."""
+    try:
+        entry = json.loads((folder / "server.json").read_text())
+        os.kill(entry["pid"], 0)
+        return Running(entry["url"], Path(entry["folder"]), entry["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
