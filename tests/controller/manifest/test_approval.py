@@ -306,6 +306,14 @@ def changed(before: str, after: str) -> tuple[str, str]:
     return before[start : len(before) - end], after[start : len(after) - end]
 
 
+def former_approval(text: str) -> str:
+    for document in read_documents(text):
+        match document.value:
+            case {"metadata": {"annotations": {"statekeep.io/approve": former}}}:
+                return str(former)
+    return ""
+
+
 def without_approvals(text: str) -> list[JsonValue]:
     """Return the documents of a text, their approvals taken away."""
     values: list[JsonValue] = [document.value for document in read_documents(text)]
@@ -327,6 +335,7 @@ def test_in_any_layout_only_the_annotation_changes(text: str) -> None:
     assert put.count(ID) == 1
     if "approve" not in text:
         assert taken in ("", "~", "null")
-    assert approved.count("#") == text.count("#")
+    # Below a literal, what looks like a comment may be a part of it.
+    assert approved.count("#") == text.count("#") - former_approval(text).count("#")
     assert without_approvals(approved) == without_approvals(text)
     assert approve(approved, "loan-v2", ID) == approved
