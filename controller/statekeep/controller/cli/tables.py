@@ -8,19 +8,24 @@ from rich.table import Table
 
 def decisions_table(decisions: Iterable[Any]) -> Table:
     """Return decisions as the API gives them, one row each."""
-    table = Table("DEPLOYED", "OUTCOME", "FROM", "TO", "WHY", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("DEPLOYED", "OUTCOME", "FROM", "TO", "WHY"):
+        table.add_column(column, overflow="fold")
     for one in decisions:
-        before = f"{one['before']['version']} {one['before']['state']}"
-        after = f"{one['after']['version']} {one['after']['state']}" if "after" in one else ""
+        after = _place(one["after"]) if "after" in one else ""
         why = f"{one['reason']}: {one['detail']}" if "reason" in one else _matched(one)
-        table.add_row(one["version"], one["outcome"], before, after, why)
+        table.add_row(one["version"], one["outcome"], _place(one["before"]), after, why)
     return table
+
+
+def _place(place: Any) -> str:
+    return f"{place['state']} on {place['version']}"
 
 
 def _matched(decision: Any) -> str:
     if "historyPath" not in decision:
-        return "the version has no history path: everyone moves"
-    return f"its history contains {', '.join(decision['historyPath'])}"
+        return "no history path: everyone moves"
+    return f"its history matches [{', '.join(decision['historyPath'])}]"
 
 
 def preview_tables(preview: Any) -> Iterable[Table]:

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +223,7 @@ def _stop(postgres: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """Keep the Postgres whose folder is the first argument."""
+    warnings.simplefilter("ignore")  # a library's, about folders that we do not use
     folder, *flags = sys.argv[1:]
     try:
         _keep(Path(folder), durable="--not-durable" not in flags)
