@@ -1,0 +1,313 @@
+"""Where a version stands: every reason of ``Ready``, reached over a real store."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
+from statekeep.controller.manifest.parse import parse
+from statekeep.controller.reconcile import Outcome, reconcile
+from statekeep.controller.standing import (
+    Applied,
+    Applying,
+    AwaitingApproval,
+    AwaitingParent,
+    DatabaseUnavailable,
+    Immutable,
+    Invalid,
+    PreviewChanged,
+)
+from statekeep.controller.status import status
+from statekeep.engine.ids import VersionName
+from statekeep.engine.store import locks, versions
+from statekeep.engine.store.database import Database, connect
+from tests.conftest import KEYS
+from tests.store.conftest import NAMESPACE, World
+from tests.store.definitions import LOAN_1, LOAN_2
+
+Reconcile = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+@pytest.fixture
+def submit(database: Database) -> Reconcile:
+    """Reconcile a manifest made of the fields of its spec."""
+
+    async def submit(
+        name: str,
+        *,
+        approve: str | None = None,
+        parents: Mapping[VersionName, VersionName | None] | None = None,
+        **spec: Any,
+    ) -> Outcome:
+        annotations = {} if approve is None else {APPROVE_ANNOTATION: approve}
+        manifest = parse(
+            {
+                "apiVersion": "statekeep.io/v1alpha1",
+                "kind": "MachineVersion",
+                "metadata": {"name": name, "annotations": annotations},
+                "spec": spec,
+            }
+        )
+        return await reconcile(manifest, parents or {}, database)
+
+    return submit
+
+
+def ready(outcome: Outcome) -> tuple[str, str, str]:
+    """Return (status, reason, message) of the summary."""
+    conditions = status(outcome, generation=7, previous=None, now=datetime(2026, 1, 2, tzinfo=UTC))[
+        "conditions"
+    ]
+    assert isinstance(conditions, list)
+    row = conditions[0]
+    assert isinstance(row, dict)
+    assert row["observedGeneration"] == 7
+    return str(row["status"]), str(row["reason"]), str(row["message"])
+
+
+async def test_a_root_is_applied_straight_away(submit: Reconcile) -> None:
+    outcome = await submit("v1", machine="m", definition=LOAN_1)
+    assert outcome.standing == Applied(None)
+    assert ready(outcome)[:2] == ("True", "Applied")
+
+
+async def test_every_error_of_a_definition_is_reported_at_once(submit: Reconcile) -> None:
+    broken = {"id": "m", "initial": "nowhere", "states": {"a": {"on": {"E": "missing"}}}}
+    outcome = await submit("v1", definition=broken)
+    assert isinstance(outcome.standing, Invalid)
+    assert {f.pointer for f in outcome.standing.findings} == {
+        "/spec/definition/initial",
+        "/spec/definition/states/a/on/E",
+    }
+    assert "2 errors" in ready(outcome)[2]
+
+
+async def test_a_version_waits_for_its_parent(submit: Reconcile) -> None:
+    outcome = await submit("v2", parentId="v1", definition=LOAN_2)
+    assert outcome.standing == AwaitingParent(VersionName("v1"), known=False)
+    assert "not known" in ready(outcome)[2]
+    await submit("v1", machine="m", definition=LOAN_1)
+    await submit("v2", parentId="v1", definition=LOAN_2)
+    outcome = await submit("v3", parentId="v2", definition=LOAN_2)
+    assert outcome.standing == AwaitingParent(VersionName("v2"), known=True)
+
+
+async def test_a_preview_waits_for_its_approval_and_says_which_line_to_commit(
+    submit: Reconcile, world: World
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    outcome = await submit("v2", parentId="v1", historyPath=["START", "PAY"], definition=LOAN_2)
+    assert outcome.standing == AwaitingApproval(None)
+    assert outcome.preview is not None
+    assert f'{APPROVE_ANNOTATION}: "{outcome.preview.id}"' in ready(outcome)[2]
+    assert await world.place("a") == ("v1", "documents")
+
+
+async def test_an_approval_of_the_preview_applies_it_once(submit: Reconcile, world: World) -> None:
+    spec = {"parentId": "v1", "historyPath": ["START", "PAY"], "definition": LOAN_2}
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    preview = (await submit("v2", **spec)).preview
+    assert preview is not None
+    first = await submit("v2", approve=preview.id, **spec)
+    assert isinstance(first.standing, Applied)
+    assert first.standing.deployment is not None
+    assert first.standing.deployment.migrated == 1
+    again = await submit("v2", approve=preview.id, **spec)
+    without = await submit("v2", **spec)
+    assert again.standing == without.standing == first.standing
+
+
+async def test_an_approval_that_comes_with_the_version_is_honoured(
+    submit: Reconcile, world: World
+) -> None:
+    spec = {"parentId": "v1", "definition": LOAN_2}
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    preview = (await submit("v2", **spec)).preview
+    assert preview is not None
+
+    async def withdraw(connection: Any) -> bool:
+        return await versions.withdraw(connection, NAMESPACE, VersionName("v2"))
+
+    assert await world.database.transact(withdraw)
+    outcome = await submit("v2", approve=preview.id, **spec)
+    assert isinstance(outcome.standing, Applied)
+
+
+async def test_automatic_approval_applies_the_first_preview(
+    submit: Reconcile, world: World
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    outcome = await submit("v2", parentId="v1", approval="Automatic", definition=LOAN_2)
+    assert isinstance(outcome.standing, Applied)
+    assert await world.place("a") == ("v2", "fee")
+
+
+async def test_an_id_that_was_never_shown_approves_nothing(submit: Reconcile, world: World) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    wrong = "0" * 32
+    outcome = await submit("v2", approve=wrong, parentId="v1", definition=LOAN_2)
+    assert outcome.standing == AwaitingApproval(wrong)  # type: ignore[arg-type]
+    assert f"{wrong} is no preview of this version" in ready(outcome)[2]
+
+
+async def test_the_beginning_of_an_id_approves_nothing(submit: Reconcile) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    preview = (await submit("v2", parentId="v1", definition=LOAN_2)).preview
+    assert preview is not None
+    outcome = await submit("v2", approve=preview.id[:12], parentId="v1", definition=LOAN_2)
+    assert isinstance(outcome.standing, AwaitingApproval)
+
+
+async def test_an_unseen_kind_of_move_changes_the_preview_and_nothing_else(
+    submit: Reconcile, world: World
+) -> None:
+    spec = {"parentId": "v1", "definition": LOAN_2}
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    approved = (await submit("v2", **spec)).preview
+    assert approved is not None
+    await world.spawn("b", "v1", "START", "PAY")
+    outcome = await submit("v2", approve=approved.id, **spec)
+    assert isinstance(outcome.standing, PreviewChanged)
+    message = ready(outcome)[2]
+    assert "documents → income" in message
+    assert outcome.preview is not None
+    assert outcome.preview.id in message
+    assert await world.place("a") == ("v1", "fee")
+
+    applied = await submit("v2", approve=outcome.preview.id, **spec)
+    assert isinstance(applied.standing, Applied)
+
+
+async def test_an_edit_after_the_approval_changes_the_preview(submit: Reconcile) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    approved = (await submit("v2", parentId="v1", definition=LOAN_2)).preview
+    assert approved is not None
+    outcome = await submit(
+        "v2", approve=approved.id, parentId="v1", historyPath=["START"], definition=LOAN_2
+    )
+    assert outcome.standing == PreviewChanged(approved.id, ())
+    assert "was edited after" in ready(outcome)[2]
+
+
+@pytest.mark.parametrize(
+    ("field", "edit"),
+    [
+        ("definition", {"definition": LOAN_1}),
+        ("definition", {"definition": {"id": "m", "initial": "nowhere", "states": {"a": {}}}}),
+        ("historyPath", {"historyPath": ["START", "WAIVE"]}),
+        ("machine", {"machine": "other"}),
+        ("parentId", {"parentId": "v0"}),
+    ],
+    ids=["definition", "an invalid definition", "path", "machine", "parent"],
+)
+async def test_what_is_applied_is_immutable(
+    submit: Reconcile, world: World, field: str, edit: dict[str, Any]
+) -> None:
+    spec = {
+        "parentId": "v1",
+        "historyPath": ["START"],
+        "definition": LOAN_2,
+        "approval": "Automatic",
+    }
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    before = await submit("v2", **spec)
+    outcome = await submit("v2", **(spec | edit))
+    assert outcome.standing == Immutable((field,))
+    assert ready(outcome)[:2] == ("False", "Immutable")
+    assert (await submit("v2", **spec)).standing == before.standing
+
+
+async def test_key_order_and_number_spelling_are_no_edit(submit: Reconcile) -> None:
+    await submit("v1", machine="m", definition={**LOAN_1, "meta": {"weight": 1.0}})
+    reordered = dict(reversed(list({**LOAN_1, "meta": {"weight": 1}}.items())))
+    assert (await submit("v1", machine="m", definition=reordered)).standing == Applied(None)
+
+
+async def test_a_second_root_of_a_machine_is_refused(submit: Reconcile) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    outcome = await submit("other", machine="m", definition=LOAN_1)
+    assert isinstance(outcome.standing, Invalid)
+    assert "has the root v1 already" in ready(outcome)[2]
+
+
+async def test_a_machine_that_is_not_the_parents_is_refused(submit: Reconcile) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    outcome = await submit("v2", machine="n", parentId="v1", definition=LOAN_2)
+    assert isinstance(outcome.standing, Invalid)
+    assert "belongs to machine m, not to n" in ready(outcome)[2]
+
+
+async def test_a_circle_of_parents_is_named(submit: Reconcile) -> None:
+    a, b = VersionName("a"), VersionName("b")
+    outcome = await submit("a", parents={a: b, b: a}, parentId="b", definition=LOAN_1)
+    assert isinstance(outcome.standing, Invalid)
+    assert "a → b → a" in ready(outcome)[2]
+
+
+async def test_another_deployment_under_way_is_waited_for(submit: Reconcile, world: World) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    spec = {"parentId": "v1", "definition": LOAN_2, "approval": "Automatic"}
+
+    async def meanwhile(connection: Any) -> Outcome:
+        root = await versions.find(connection, NAMESPACE, VersionName("v1"))
+        assert root is not None
+        assert await locks.begin_deployment(connection, root.machine_id)
+        return await submit("v2", **spec)
+
+    outcome = await world.database.transact(meanwhile)
+    assert outcome.standing == Applying()
+    assert isinstance((await submit("v2", **spec)).standing, Applied)
+
+
+async def test_a_database_that_does_not_answer_is_said_so() -> None:
+    database = connect("postgresql://nobody@127.0.0.1:1/nothing", KEYS)
+    manifest = parse(
+        {
+            "apiVersion": "statekeep.io/v1alpha1",
+            "kind": "MachineVersion",
+            "metadata": {"name": "v1"},
+            "spec": {"definition": LOAN_1},
+        }
+    )
+    outcome = await reconcile(manifest, {}, database)
+    assert outcome.standing == DatabaseUnavailable()
+    await database.close()
+
+
+async def test_warnings_say_which_events_of_an_ancestor_are_lost(submit: Reconcile) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    outcome = await submit("v2", parentId="v1", definition=LOAN_2)
+    assert [w.code for w in outcome.warnings] == ["lost-event"]
+    assert "BACK" in outcome.warnings[0].message
+
+
+def test_a_condition_keeps_its_time_until_it_changes() -> None:
+    outcome = Outcome(DatabaseUnavailable(), None)
+    first = status(outcome, generation=1, previous=None, now=datetime(2026, 1, 1, tzinfo=UTC))
+    second = status(outcome, generation=1, previous=first, now=datetime(2026, 1, 2, tzinfo=UTC))
+    assert first == second
+    applied = status(
+        Outcome(Applied(None), None),
+        generation=1,
+        previous=second,
+        now=datetime(2026, 1, 3, tzinfo=UTC),
+    )
+    conditions = applied["conditions"]
+    assert isinstance(conditions, list)
+    times = {row["type"]: row["lastTransitionTime"] for row in conditions if isinstance(row, dict)}
+    assert times["Ready"] == "2026-01-03T00:00:00Z"
+    assert times["Stalled"] == "2026-01-01T00:00:00Z"
