@@ -1,40 +1,54 @@
-"""``statekeep``: the group of all commands."""
+"""``statekeep``: the group of all commands, each imported only when it is called."""
 
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 
 import click
 
-from statekeep.controller.api.server import AddressRefused
-from statekeep.controller.cli.actors import actors
-from statekeep.controller.cli.approve import approve
-from statekeep.controller.cli.calls import CallFailed
-from statekeep.controller.cli.database import db
-from statekeep.controller.cli.demo import demo
-from statekeep.controller.cli.serve import api, dev
-from statekeep.controller.dev.postgres import PostgresFailed
-from statekeep.controller.dev.workspace import WorkspaceBusy
 from statekeep.engine.errors import StatekeepError
 
-EXPECTED = (StatekeepError, AddressRefused, CallFailed, PostgresFailed, WorkspaceBusy)
-"""Errors whose message is all that a user needs; anything else is a fault of ours."""
+COMMANDS = {
+    "dev": "serve",
+    "api": "serve",
+    "simulate": "simulate",
+    "approve": "approve",
+    "actors": "actors",
+    "demo": "demo",
+    "db": "database",
+}
+"""The module of this package that each command stands in, in the order of the help."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Finds a command in its module, so that one does not pay for what the others import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of ``COMMANDS``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"statekeep.controller.cli.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(metadata.version("statekeep"), prog_name="statekeep")
 def statekeep() -> None:
     """Change long-running workflows while thousands of instances are in flight."""
-
-
-for command in (dev, api, approve, actors, db, demo):
-    statekeep.add_command(command)
 
 
 def main() -> None:
     """Run the command line; an expected error is one line and exit status 1."""
     try:
         statekeep()
-    except EXPECTED as error:
+    except StatekeepError as error:
         click.echo(f"statekeep: {error}", err=True)
         sys.exit(1)
 
