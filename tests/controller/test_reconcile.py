@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.conftest import KEYS
+from tests.store.conftest import NAMESPACE, World
+from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.manifest.parse import parse
@@ -21,11 +24,9 @@ from statekeep.controller.standing import (
 )
 from statekeep.controller.status import status
 from statekeep.engine.ids import VersionName
+from statekeep.engine.json import JsonObject
 from statekeep.engine.store import locks, versions
 from statekeep.engine.store.database import Database, connect
-from tests.conftest import KEYS
-from tests.store.conftest import NAMESPACE, World
-from tests.store.definitions import LOAN_1, LOAN_2
 
 Reconcile = Callable[..., Awaitable[Outcome]]
 
@@ -46,7 +47,7 @@ def submit(database: Database) -> Reconcile:
         parents: Mapping[VersionName, VersionName | None] | None = None,
         **spec: Any,
     ) -> Outcome:
-        annotations = {} if approve is None else {APPROVE_ANNOTATION: approve}
+        annotations: JsonObject = {} if approve is None else {APPROVE_ANNOTATION: approve}
         manifest = parse(
             {
                 "apiVersion": "statekeep.io/v1alpha1",

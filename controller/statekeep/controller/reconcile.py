@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.controller.manifest.manifest import Approval, Manifest
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.controller.standing import (
     Applied,
     Applying,
@@ -36,9 +36,6 @@ from statekeep.engine.store import deployments, previews, versions
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
 from statekeep.engine.store.versions import StoredVersion
-
-DEFAULT_NAMESPACE = Namespace("default")
-"""Where a manifest without a namespace lives, as with ``kubectl``."""
 
 Parents = Mapping[VersionName, VersionName | None]
 """The parent that each known manifest of a namespace declares."""

@@ -160,17 +160,27 @@ def test_empty_annotations_are_no_annotations() -> None:
             loan(spec={"migration": {"unseen": "Stay"}}),
             [("field-unknown", "/spec/migration/unseen")],
         ),
-        (loan(spec={"historyPath": []}), [("field-length", "/spec/historyPath")]),
         (
-            loan(spec={"historyPath": ["A", "", 3]}),
-            [("field-length", "/spec/historyPath/1"), ("field-type", "/spec/historyPath/2")],
-        ),
-        (loan(spec={"historyPath": ["A" * 257]}), [("field-length", "/spec/historyPath/0")]),
-        (
-            loan(spec={"historyPath": ["A"] * (MAX_PATH + 1)}),
+            loan(spec={"parentId": "loan-v1", "historyPath": []}),
             [("field-length", "/spec/historyPath")],
         ),
-        (loan(spec={"historyPath": "A"}), [("field-type", "/spec/historyPath")]),
+        (
+            loan(spec={"parentId": "loan-v1", "historyPath": ["A", "", 3]}),
+            [("field-length", "/spec/historyPath/1"), ("field-type", "/spec/historyPath/2")],
+        ),
+        (
+            loan(spec={"parentId": "loan-v1", "historyPath": ["A" * 257]}),
+            [("field-length", "/spec/historyPath/0")],
+        ),
+        (
+            loan(spec={"parentId": "loan-v1", "historyPath": ["A"] * (MAX_PATH + 1)}),
+            [("field-length", "/spec/historyPath")],
+        ),
+        (
+            loan(spec={"parentId": "loan-v1", "historyPath": "A"}),
+            [("field-type", "/spec/historyPath")],
+        ),
+        (loan(spec={"historyPath": ["A"]}), [("path-without-parent", "/spec/historyPath")]),
         (loan(spec={"definition": {"a": 2**53 + 1}}), [("number-range", "/spec/definition/a")]),
         (
             loan(spec={"definition": {"a": [float("nan")]}}),

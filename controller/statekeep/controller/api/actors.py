@@ -56,7 +56,7 @@ def _wish(request: web.Request, body: bodies.SpawnRequest) -> Spawn:
         actor_id = str(uuid.uuid4())
     by_machine = body.version is UNSET
     target = body.machine if by_machine else body.version
-    assert isinstance(target, str)  # noqa: S101  (exactly one of the two is set)
+    assert isinstance(target, str)
     context = None if body.context is UNSET else requests.encode(body.context)
     return Spawn(
         namespace=namespace,

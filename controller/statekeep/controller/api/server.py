@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from statekeep.engine.errors import StatekeepError
+
 SHUTDOWN_S = 10.0
 """How long requests in flight may take to finish once the server stops."""
 
 
-class AddressRefused(Exception):
+class AddressRefused(StatekeepError):
     """The server cannot, or must not, listen there; the message says why and what to do."""
 
 

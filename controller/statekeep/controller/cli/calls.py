@@ -9,13 +9,14 @@ import click
 import msgspec
 
 from statekeep.controller.dev import workspace
+from statekeep.engine.errors import StatekeepError
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 TIMEOUT_S = 60.0
 
 
-class CallFailed(Exception):
+class CallFailed(StatekeepError):
     """The API refused, or did not answer."""
 
 

@@ -13,7 +13,7 @@ from statekeep.controller.api.app import create
 from statekeep.controller.api.server import listening
 from statekeep.controller.cli.database import database_url
 from statekeep.controller.dev import server, workspace
-from statekeep.controller.reconcile import DEFAULT_NAMESPACE
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.engine.ids import Namespace
 from statekeep.engine.store.database import check, connect
 from statekeep.engine.store.keyring import KeyRing, read_key_ring

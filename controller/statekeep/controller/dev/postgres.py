@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from statekeep.engine.errors import StatekeepError
+
 USER = "statekeep-postgres"
 """Whom Postgres runs as where we are root, which it refuses to be."""
 
@@ -36,7 +38,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 
 
-class PostgresFailed(Exception):
+class PostgresFailed(StatekeepError):
     """The embedded Postgres could not be started; the message says why."""
 
 
@@ -51,7 +53,8 @@ class EmbeddedPostgres:
 
     def close(self) -> None:
         """Stop Postgres and wait until it has stopped."""
-        assert self.keeper.stdin is not None and self.keeper.stdout is not None  # noqa: S101
+        assert self.keeper.stdin is not None
+        assert self.keeper.stdout is not None
         self.keeper.stdin.close()
         self.keeper.wait(STOP_TIMEOUT_S + 10)
         self.keeper.stdout.close()
@@ -77,7 +80,7 @@ def start(folder: Path, *, durable: bool = True) -> EmbeddedPostgres:
         text=True,
         start_new_session=True,  # Ctrl-C is for the asker; it decides when Postgres stops
     )
-    assert keeper.stdout is not None  # noqa: S101
+    assert keeper.stdout is not None
     answer = json.loads(keeper.stdout.readline() or '{"error": "the keeper of Postgres died"}')
     if "error" in answer:
         keeper.communicate()

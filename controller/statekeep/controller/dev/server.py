@@ -18,7 +18,7 @@ from statekeep.controller.api.server import listening
 from statekeep.controller.dev import postgres, workspace
 from statekeep.controller.dev.display import displayed
 from statekeep.controller.dev.watch import rounds
-from statekeep.controller.reconcile import DEFAULT_NAMESPACE
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.engine.store.database import Database, connect, upgrade
 
 

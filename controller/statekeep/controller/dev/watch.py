@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from statekeep.controller.manifest.folder import Folder, Source, read_folder
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.controller.manifest.problem import Problem
-from statekeep.controller.reconcile import DEFAULT_NAMESPACE, Outcome, reconcile
+from statekeep.controller.reconcile import Outcome, reconcile
 from statekeep.controller.standing import DatabaseUnavailable
 from statekeep.controller.status import status
 from statekeep.engine.errors import StoreUnavailable

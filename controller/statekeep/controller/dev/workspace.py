@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from statekeep.engine.errors import StatekeepError
 from statekeep.engine.store.keyring import KeyRing, new_key_ring_text, read_key_ring
 
 DEFAULT = Path(".statekeep")
 """Beside the manifests' project, where the command is run."""
 
 
-class WorkspaceBusy(Exception):
+class WorkspaceBusy(StatekeepError):
     """Another dev server uses the folder."""
 
 

@@ -63,6 +63,9 @@ class Code(StrEnum):
     NAME_INVALID = "name-invalid"
     """A name is not one that Kubernetes accepts (RFC 1123)."""
 
+    PATH_WITHOUT_PARENT = "path-without-parent"
+    """A history path without a parent that anybody could come from."""
+
     PARENT_SELF = "parent-self"
     """A version names itself as its parent."""
 

@@ -12,7 +12,7 @@ from statekeep.controller.manifest.document import Document, scan
 from statekeep.controller.manifest.errors import ManifestInvalid
 from statekeep.controller.manifest.findings import quoted, suggestion
 from statekeep.controller.manifest.limits import DEFAULT_LIMITS, Limits
-from statekeep.controller.manifest.manifest import Manifest
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Manifest
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.manifest.problem import Problem
 from statekeep.controller.manifest.schema import API_VERSION, GROUP, KIND
@@ -218,13 +218,13 @@ def _other_kind(document: Document) -> Finding | None:
 
 def _twice(candidates: Iterable[_Candidate]) -> dict[int, Problem]:
     """Return a problem for each candidate, by its ``id``, whose name another one has too."""
-    by_name: defaultdict[tuple[str | None, str], list[_Candidate]] = defaultdict(list)
+    by_name: defaultdict[tuple[str, str], list[_Candidate]] = defaultdict(list)
     for candidate in candidates:
         match candidate.document.value:
             case {"metadata": {"name": str() as name, "namespace": str() as namespace}}:
                 by_name[namespace, name].append(candidate)
             case {"metadata": {"name": str() as name}}:
-                by_name[None, name].append(candidate)
+                by_name[DEFAULT_NAMESPACE, name].append(candidate)
     return {
         id(candidate): _twice_problem(name, candidate, group)
         for (_, name), group in by_name.items()

@@ -11,6 +11,9 @@ from statekeep.engine.routing.policy import MigrationPolicy
 APPROVE_ANNOTATION = "statekeep.io/approve"
 """The annotation whose value is the id of the preview that its author approves."""
 
+DEFAULT_NAMESPACE = Namespace("default")
+"""Where a manifest without a namespace lives, as with ``kubectl``."""
+
 
 class Approval(StrEnum):
     """Who lets a migration begin."""

@@ -64,6 +64,9 @@ def _spec_findings(value: JsonValue) -> list[Finding]:
         ):
             message = f"{name} is its own parent: name the version before it, or leave parentId out for a root"
             found.append(Finding(Code.PARENT_SELF, "/spec/parentId", message))
+        case {"spec": {"historyPath": [_, *_], **others}} if "parentId" not in others:
+            message = "a history path says who comes over from a parent: name the parentId too"
+            found.append(Finding(Code.PATH_WITHOUT_PARENT, "/spec/historyPath", message))
     return found
 
 

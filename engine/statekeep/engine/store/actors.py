@@ -117,7 +117,7 @@ async def spawn(database: Database, catalogue: Catalogue, wish: Spawn) -> Spawne
         else:
             created = False
         actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
-        assert actor is not None  # noqa: S101  (it is there: found or inserted)
+        assert actor is not None
         return Spawned(actor, created) if existing == wish.digest else Taken(actor)
 
     return await database.transact(work)

@@ -144,7 +144,7 @@ async def _deploy(
     approved: frozenset[Move],
     approval: ApprovedBy,
 ) -> Deployment:
-    assert target.parent_id is not None  # noqa: S101  (the caller looked)
+    assert target.parent_id is not None
     parent = await versions.by_id(connection, target.parent_id)
     started_at = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
     await _landings(connection, target, await _decided(connection, target, parent))

@@ -175,7 +175,7 @@ async def propose(
         await connection.execute(sa.update(table).where(table.c.id == stored.id).values(**content))
     # Somebody else may have been first; then theirs stands, and the next look compares.
     changed = await find(connection, namespace, version.name)
-    assert changed is not None  # noqa: S101  (it was inserted or updated above)
+    assert changed is not None
     return changed
 
 
