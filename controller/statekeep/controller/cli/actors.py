@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import click
 from rich.console import Console
@@ -11,6 +12,20 @@ from rich.table import Table
 
 from statekeep.controller.cli.calls import Caller, calling, server_option
 from statekeep.controller.cli.tables import decisions_table
+
+
+class JsonType(click.ParamType):
+    """An option that takes JSON."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value that the JSON stands for."""
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+
 
 as_json = click.option("--json", "raw", is_flag=True, help="Print what the API answered.")
 
@@ -49,7 +64,7 @@ def list_actors(server: str, limit: int, *, raw: bool, **filters: str | None) ->
 @server_option
 def show(actor: str, server: str) -> None:
     """Show one ACTOR."""
-    _print_json(_call(server, lambda caller: caller.get(f"/v1/actors/{actor}")))
+    _print_json(_call(server, lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}")))
 
 
 @actors.command("history")
@@ -58,7 +73,10 @@ def show(actor: str, server: str) -> None:
 @as_json
 def history(actor: str, server: str, *, raw: bool) -> None:
     """Show the events that ACTOR has processed."""
-    page = _call(server, lambda caller: caller.get(f"/v1/actors/{actor}/events", limit="1000"))
+    page = _call(
+        server,
+        lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}/events", limit="1000"),
+    )
     if raw:
         _print_json(page)
         return
@@ -76,7 +94,7 @@ def history(actor: str, server: str, *, raw: bool) -> None:
 @as_json
 def decisions(actor: str, server: str, *, raw: bool) -> None:
     """Show why ACTOR moved, or did not, at every deployment."""
-    page = _call(server, lambda caller: caller.get(f"/v1/actors/{actor}/decisions"))
+    page = _call(server, lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}/decisions"))
     if raw:
         _print_json(page)
     elif page["decisions"]:
@@ -89,26 +107,56 @@ def decisions(actor: str, server: str, *, raw: bool) -> None:
 @click.argument("actor")
 @click.option("--machine", help="Its newest applied version.")
 @click.option("--version", help="This version.")
-@click.option("--context", type=json.loads, help="A JSON object.")
+@click.option("--context", type=JsonType(), help="A JSON object.")
 @server_option
-def spawn(actor: str, server: str, **wish: Any) -> None:
+@as_json
+def spawn(actor: str, server: str, *, raw: bool, **wish: Any) -> None:
     """Spawn ACTOR on a version, or on the newest one of a machine."""
     body = {name: value for name, value in wish.items() if value is not None}
-    _print_json(_call(server, lambda caller: caller.post("/v1/actors", {"id": actor, **body})))
+    answer = _call(server, lambda caller: caller.post("/v1/actors", {"id": actor, **body}))
+    if raw:
+        _print_json(answer)
+    else:
+        click.echo(f"{actor} is in {_standing(answer)}")
 
 
 @actors.command("send")
 @click.argument("actor")
-@click.argument("event_type", metavar="EVENT")
-@click.option("--data", type=json.loads, help="The event's payload, JSON.")
-@click.option("--key", help="An idempotency key: the same one again changes nothing.")
+@click.argument("event_types", metavar="EVENT...", nargs=-1, required=True)
+@click.option("--data", type=JsonType(), help="The events' payload, JSON.")
+@click.option("--key", help="An idempotency key, for one event: again, it changes nothing.")
 @server_option
-def send(actor: str, event_type: str, data: Any, key: str | None, server: str) -> None:
-    """Send ACTOR an EVENT."""
-    body = {"type": event_type, **({} if data is None else {"data": data})}
+@as_json
+def send(
+    actor: str,
+    event_types: tuple[str, ...],
+    data: Any,
+    key: str | None,
+    server: str,
+    *,
+    raw: bool,
+) -> None:
+    """Send ACTOR one EVENT after the other."""
+    if key is not None and len(event_types) > 1:
+        raise click.UsageError("--key goes with one event")
     headers = {} if key is None else {"Idempotency-Key": key}
-    path = f"/v1/actors/{actor}/events"
-    _print_json(_call(server, lambda caller: caller.post(path, body, headers=headers)))
+    path = f"/v1/actors/{quote(actor, safe='')}/events"
+
+    async def work(caller: Caller) -> None:
+        for event_type in event_types:
+            body = {"type": event_type, **({} if data is None else {"data": data})}
+            answer = await caller.post(path, body, headers=headers)
+            if raw:
+                _print_json(answer)
+            else:
+                verb = "→" if answer["handled"] else "is not handled in"
+                click.echo(f"{event_type} {verb} {_standing(answer)}")
+
+    _call(server, work)
+
+
+def _standing(actor: Any) -> str:
+    return f"{actor['state']} on {actor['version']} (seq {actor['seq']})"
 
 
 def _call(server: str, work: Callable[[Caller], Awaitable[Any]]) -> Any:

@@ -12,6 +12,11 @@ from statekeep.controller.dev import workspace
 from statekeep.controller.manifest import approval
 from statekeep.controller.manifest.folder import read_folder
 
+PATIENCE_S = 5.0
+"""How long to wait for the dev server to apply what was approved."""
+
+POLL_S = 0.1
+
 
 @click.command()
 @click.argument("name")
@@ -31,15 +36,36 @@ def approve(name: str, file: Path | None, preview_id: str | None, server: str) -
         if version["standing"] == "Applied":
             click.echo(f"{name} is applied already; there is nothing to approve.")
             return
-        shown = version["preview"]
-        preview_id = shown["id"]
-        counts = shown["actors"]
-        click.echo(
-            f"{name}: {counts['wouldMigrate']:,} would migrate, {counts['wouldStay']:,} would stay, "
-            f"{counts['needsRescue']:,} need a rescue."
-        )
+        preview_id = version["preview"]["id"]
+        click.echo(f"{name}: {_counts(version['preview']['actors'])}.")
     write_approval(path, name, preview_id)
     click.echo(f"{path}: approved preview {preview_id}.")
+    running = workspace.running()
+    if running is not None and path.resolve().is_relative_to(running.folder):
+        asyncio.run(_watch(server, name))
+
+
+def _counts(actors: Any) -> str:
+    return (
+        f"{actors['wouldMigrate']:,} would migrate, {actors['wouldStay']:,} would stay, "
+        f"{actors['needsRescue']:,} need a rescue"
+    )
+
+
+async def _watch(server: str, name: str) -> None:
+    """Say what came of the approval; the dev server looks at its files several times a second."""
+    async with calling(server) as caller:
+        for _ in range(int(PATIENCE_S / POLL_S)):
+            version = await caller.get(f"/v1/versions/{name}")
+            if "migration" in version:
+                done = version["migration"]
+                click.echo(
+                    f"{name}: applied; {done['migrated']:,} migrated, {done['stayed']:,} stayed, "
+                    f"{done['needsRescue']:,} need a rescue."
+                )
+                return
+            await asyncio.sleep(POLL_S)
+    click.echo(f"{name} is not applied yet; the dev server's view says why.")
 
 
 async def _version(server: str, name: str) -> Any:
