@@ -14,17 +14,12 @@ from statekeep.controller.cli.calls import Caller, calling, server_option
 from statekeep.controller.cli.tables import decisions_table
 
 
-class JsonType(click.ParamType):
-    """An option that takes JSON."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value that the JSON stands for."""
-        try:
-            return json.loads(value)
-        except ValueError as error:
-            self.fail(f"not JSON: {error}", param, ctx)
+def json_value(text: str) -> Any:
+    """Return the value that an option given as JSON stands for."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text} is not JSON: {error}") from error
 
 
 as_json = click.option("--json", "raw", is_flag=True, help="Print what the API answered.")
@@ -80,10 +75,13 @@ def history(actor: str, server: str, *, raw: bool) -> None:
     if raw:
         _print_json(page)
         return
-    table = Table("SEQ", "EVENT", "STATE", "VERSION", "AT", "DATA", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("SEQ", "EVENT", "STATE", "VERSION", "AT", "DATA"):
+        table.add_column(column, overflow="fold")
     for event in page["events"]:
         data = json.dumps(event["data"]) if "data" in event else ""
-        row = (event["type"], event["state"], event["version"], event["at"], data)
+        at = event["at"].partition(".")[0] + "Z"
+        row = (event["type"], event["state"], event["version"], at, data)
         table.add_row(str(event["seq"]), *row)
     Console().print(table)
 
@@ -107,7 +105,7 @@ def decisions(actor: str, server: str, *, raw: bool) -> None:
 @click.argument("actor")
 @click.option("--machine", help="Its newest applied version.")
 @click.option("--version", help="This version.")
-@click.option("--context", type=JsonType(), help="A JSON object.")
+@click.option("--context", type=json_value, help="A JSON object.")
 @server_option
 @as_json
 def spawn(actor: str, server: str, *, raw: bool, **wish: Any) -> None:
@@ -123,7 +121,7 @@ def spawn(actor: str, server: str, *, raw: bool, **wish: Any) -> None:
 @actors.command("send")
 @click.argument("actor")
 @click.argument("event_types", metavar="EVENT...", nargs=-1, required=True)
-@click.option("--data", type=JsonType(), help="The events' payload, JSON.")
+@click.option("--data", type=json_value, help="The events' payload, JSON.")
 @click.option("--key", help="An idempotency key, for one event: again, it changes nothing.")
 @server_option
 @as_json
