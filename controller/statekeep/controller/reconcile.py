@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.controller.lineage import Parents, Relative, family_findings, machine_of
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.controller.standing import (
     Applied,
@@ -36,9 +37,6 @@ from statekeep.engine.store import deployments, previews, versions
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
 from statekeep.engine.store.versions import StoredVersion
-
-Parents = Mapping[VersionName, VersionName | None]
-"""The parent that each known manifest of a namespace declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,8 @@ async def reconcile(manifest: Manifest, parents: Parents, database: Database) ->
         warnings = finding.warnings(findings)
         standing = _refusal(manifest, parents, known, finding.errors(findings))
         if standing is not None:
-            return Outcome(standing, _machine(manifest, known), warnings)
+            machine = machine_of(manifest, known.parent.machine if known.parent else None)
+            return Outcome(standing, machine, warnings)
         version = _version(manifest)
         if known.parent is None:
             return await _apply_root(database, namespace, manifest, version, warnings)
@@ -116,15 +115,6 @@ async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: M
     )
 
 
-def _machine(manifest: Manifest, known: _Known) -> MachineName | None:
-    """Return the family: the manifest's word, else the parent's, else a root's own name."""
-    if manifest.machine is not None:
-        return manifest.machine
-    if manifest.parent_id is None:
-        return MachineName(manifest.name)
-    return known.parent.machine if known.parent else None
-
-
 def _refusal(
     manifest: Manifest, parents: Parents, known: _Known, errors: Sequence[Finding]
 ) -> Standing | None:
@@ -132,11 +122,7 @@ def _refusal(
     if known.stored is not None and known.stored.is_applied:
         differing = _differences(manifest, known.stored, errors)
         return Immutable(differing) if differing else Applied(known.deployment)
-    if circle := _circle(manifest, parents):
-        chain = " → ".join(circle)
-        message = f"the parents go in a circle ({chain}): give one of them another parentId"
-        errors = [*errors, Finding("parent-circle", "/spec/parentId", message)]
-    errors = [*errors, *_misplaced(manifest, known)]
+    errors = [*errors, *family_findings(manifest, parents, known.root, _relative(known.parent))]
     if errors:
         return Invalid(tuple(errors))
     if manifest.parent_id is not None and (known.parent is None or not known.parent.is_applied):
@@ -164,35 +150,8 @@ def _differences(
     return tuple(name for name, differs in differing.items() if differs)
 
 
-def _circle(manifest: Manifest, parents: Parents) -> tuple[VersionName, ...]:
-    """Return the names along a circle of parents, first and last the same; empty if there is none."""
-    seen = [manifest.name]
-    current = manifest.parent_id
-    while current is not None and current not in seen:
-        seen.append(current)
-        current = parents.get(current)
-    if current is None:
-        return ()
-    return (*seen[seen.index(current) :], current)
-
-
-def _misplaced(manifest: Manifest, known: _Known) -> list[Finding]:
-    """Return what is wrong with the version's place in its family."""
-    findings = []
-    if manifest.parent_id is None and known.root not in (None, manifest.name):
-        message = (
-            f"machine {manifest.machine or manifest.name} has the root {known.root} already: "
-            "name a parentId, or another machine"
-        )
-        findings.append(Finding("second-root", "/spec", message))
-    parent = known.parent
-    if parent is not None and manifest.machine not in (None, parent.machine):
-        message = (
-            f"the parent {parent.version.name} belongs to machine {parent.machine}, not to "
-            f"{manifest.machine}: write machine: {parent.machine}, or leave it out"
-        )
-        findings.append(Finding("machine-differs", "/spec/machine", message))
-    return findings
+def _relative(parent: StoredVersion | None) -> Relative | None:
+    return None if parent is None else Relative(parent.version.name, parent.machine)
 
 
 def _version(manifest: Manifest) -> Version:

@@ -10,6 +10,7 @@ from statekeep.engine.errors import StatekeepError
 COMMANDS = {
     "dev": "serve",
     "api": "serve",
+    "validate": "validate",
     "simulate": "simulate",
     "approve": "approve",
     "actors": "actors",

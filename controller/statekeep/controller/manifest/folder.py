@@ -4,7 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from statekeep.controller.manifest.codes import Code
@@ -50,6 +50,12 @@ class Folder:
     ignored: int
     """Documents that are not ours."""
 
+    broken: tuple[Document, ...] = ()
+    """Manifests with errors of their own, or whose name another one has too."""
+
+    others: tuple[Document, ...] = ()
+    """The ignored documents."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -74,26 +80,24 @@ def read_folder(path: Path, *, limits: Limits = DEFAULT_LIMITS) -> Folder:
             else "this is not a folder"
         )
         return Folder((), (_unreadable(path, message),), 0)
-    blocked: list[Problem] = []
-    found = _manifest_files(path, blocked)
-    paths = sorted(found[:MAX_FILES])
-    if len(found) > MAX_FILES:
-        blocked.append(
-            _unreadable(
-                path, f"more than {MAX_FILES} files, the rest is not read: name a smaller folder"
-            )
-        )
+    paths, blocked = find_files(path)
     folder = read_files(paths, limits=limits)
-    return Folder(folder.sources, (*blocked, *folder.problems), folder.ignored)
+    return replace(folder, problems=(*blocked, *folder.problems))
 
 
 def read_files(paths: Iterable[Path], *, limits: Limits = DEFAULT_LIMITS) -> Folder:
     """Read manifests from files, whatever their names."""
+    return read_texts(((path, read_text(path, limits)) for path in paths), limits=limits)
+
+
+def read_texts(
+    texts: Iterable[tuple[Path, str | Problem]], *, limits: Limits = DEFAULT_LIMITS
+) -> Folder:
+    """Read manifests from what files hold, or why they could not be read."""
     candidates: list[_Candidate] = []
     problems: list[Problem] = []
-    ignored = 0
-    for path in paths:
-        text = _text(path, limits)
+    others: list[Document] = []
+    for path, text in texts:
         if isinstance(text, Problem):
             problems.append(text)
             continue
@@ -102,7 +106,7 @@ def read_files(paths: Iterable[Path], *, limits: Limits = DEFAULT_LIMITS) -> Fol
             if _is_ours(document):
                 candidates.append(_candidate(path, index, document))
             else:
-                ignored += 1
+                others.append(document)
         problems.extend(reading.problems)
     twice = _twice(candidates)
     sources = [
@@ -113,11 +117,14 @@ def read_files(paths: Iterable[Path], *, limits: Limits = DEFAULT_LIMITS) -> Fol
     problems.extend(problem for candidate in candidates for problem in candidate.problems)
     problems.extend(twice.values())
     problems.sort(key=lambda problem: (problem.path, problem.line, problem.column))
-    return Folder(tuple(sources), tuple(problems), ignored)
+    used = {id(source.document) for source in sources}
+    broken = [c.document for c in candidates if id(c.document) not in used]
+    return Folder(tuple(sources), tuple(problems), len(others), tuple(broken), tuple(others))
 
 
-def _manifest_files(root: Path, blocked: list[Problem]) -> list[Path]:
-    """Return files that look like manifests, at most one more than ``MAX_FILES``."""
+def find_files(root: Path) -> tuple[list[Path], list[Problem]]:
+    """Return the files below a folder that look like manifests, sorted, and what kept others from being found."""
+    blocked: list[Problem] = []
 
     def note(error: OSError) -> None:
         blocked.append(
@@ -133,20 +140,32 @@ def _manifest_files(root: Path, blocked: list[Problem]) -> list[Path]:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
         )
         if len(found) > MAX_FILES:
+            blocked.append(
+                _unreadable(
+                    root,
+                    f"more than {MAX_FILES} files, the rest is not read: name a smaller folder",
+                )
+            )
             break
-    return found
+    return sorted(found[:MAX_FILES]), blocked
 
 
-def _text(path: Path, limits: Limits) -> str | Problem:
+def read_text(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | Problem:
+    """Return what a file holds, or why it cannot be read."""
     try:
         if not path.is_file():
             reason = "this is not a regular file" if path.exists() else "there is no such file"
             return _unreadable(path, f"{reason}: name a manifest, or remove the link")
         with path.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)
-        return data.decode()
+            return decoded(path, file.read(limits.max_bytes + 1), limits)
     except OSError as error:
         return _unreadable(path, f"the file cannot be read: {error.strerror}")
+
+
+def decoded(path: Path, data: bytes, limits: Limits = DEFAULT_LIMITS) -> str | Problem:
+    """Return the text of a file's bytes; at most one more than ``limits.max_bytes`` of them are needed."""
+    try:
+        return data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line = before.count(b"\n") + 1

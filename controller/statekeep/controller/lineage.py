@@ -1,0 +1,73 @@
+"""The place of a version in its family: its machine, and parents that go in a circle.
+
+Decided from values alone: the reconciler asks it of the store, ``statekeep validate`` of the files it was given.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from statekeep.controller.manifest.manifest import Manifest
+from statekeep.engine.finding import Finding
+from statekeep.engine.ids import MachineName, VersionName
+
+Parents = Mapping[VersionName, VersionName | None]
+"""The parent that each known manifest of a namespace declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """The parent of a version, where it is known."""
+
+    name: VersionName
+    machine: MachineName | None
+    """``None`` where it cannot be known: an ancestor is not there."""
+
+
+def machine_of(manifest: Manifest, inherited: MachineName | None) -> MachineName | None:
+    """Return the family: the manifest's word, else a root's own name, else the parent's (``inherited``)."""
+    if manifest.machine is not None:
+        return manifest.machine
+    return MachineName(manifest.name) if manifest.parent_id is None else inherited
+
+
+def family_findings(
+    manifest: Manifest, parents: Parents, root: VersionName | None, parent: Relative | None
+) -> Iterator[Finding]:
+    """Yield what is wrong with the place of a version in its family.
+
+    Args:
+        manifest: the version.
+        parents: of every known manifest in its namespace.
+        root: of the machine that the version belongs to, if it is a root itself; ``None`` if there is none yet.
+        parent: of the version, where it is known.
+    """
+    if circle := circle_of(manifest, parents):
+        chain = " → ".join(circle)
+        message = f"the parents go in a circle ({chain}): give one of them another parentId"
+        yield Finding("parent-circle", "/spec/parentId", message)
+    if manifest.parent_id is None and root not in (None, manifest.name):
+        message = (
+            f"machine {manifest.machine or manifest.name} has the root {root} already: "
+            "name a parentId, or another machine"
+        )
+        yield Finding("second-root", "/spec", message)
+    if parent is None or parent.machine is None:
+        return
+    if manifest.machine not in (None, parent.machine):
+        message = (
+            f"the parent {parent.name} belongs to machine {parent.machine}, not to "
+            f"{manifest.machine}: write machine: {parent.machine}, or leave it out"
+        )
+        yield Finding("machine-differs", "/spec/machine", message)
+
+
+def circle_of(manifest: Manifest, parents: Parents) -> tuple[VersionName, ...]:
+    """Return the names along a circle of parents, first and last the same; empty if there is none."""
+    seen = {manifest.name: 0}
+    current = manifest.parent_id
+    while current is not None and current not in seen:
+        seen[current] = len(seen)
+        current = parents.get(current)
+    if current is None:
+        return ()
+    return (*list(seen)[seen[current] :], current)
