@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format clean
+.PHONY: help setup run demo test xstate-check bench-engine check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ demo: $(VENV)/.installed  ## Play the loan story against the server that `make r
 
 test: $(VENV)/.installed  ## Run every test that needs no cluster
 	@exec $(BIN)/python -m pytest -q
+
+xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
+	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
+
+bench-engine: $(VENV)/.installed  ## Measure steps a second and compile time, against xstate and others where present
+	@$(BIN)/python -m tests.bench.engine
 
 check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

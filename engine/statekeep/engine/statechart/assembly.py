@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from statekeep.engine.statechart.ancestry import domain_of
 from statekeep.engine.statechart.javascript import array_index
-from statekeep.engine.statechart.outline import Node, pointer
+from statekeep.engine.statechart.outline import Node
 from statekeep.engine.statechart.state import NONE, Kind, State, Transition
 from statekeep.engine.statechart.targets import Targets
 from statekeep.engine.statechart.written import (
@@ -58,7 +58,7 @@ def _state(
     kept: dict[str, tuple[Written, ...]],
     above: Transition | None,
 ) -> State:
-    place = pointer(nodes, node.index) if kept else ""
+    place = node.pointer if kept else ""
     rows = {
         event: tuple(_transition(nodes, place, node, written, targets) for written in candidates)
         for event, candidates in kept.items()

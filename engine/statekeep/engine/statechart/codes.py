@@ -114,7 +114,7 @@ class Code(Enum):
     BAD_HISTORY_DEFAULT = (
         "bad-history-default",
         ERROR,
-        "The `target` of a history state names no state, or the root is a history state.",
+        "The `target` of a history state names no state or another history state, or the root is one.",
         "Name a state from the parent of the history state (`y`, `y.j`) or by id (`#id`).",
     )
     DEFAULT_CYCLE = (

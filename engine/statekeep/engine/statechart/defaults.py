@@ -6,7 +6,7 @@ from statekeep.engine.finding import Finding
 from statekeep.engine.statechart.assembly import defaults_of, initial_of
 from statekeep.engine.statechart.codes import Code
 from statekeep.engine.statechart.limits import Limits
-from statekeep.engine.statechart.outline import Node, ancestors, pointer
+from statekeep.engine.statechart.outline import Node, ancestors
 from statekeep.engine.statechart.state import NONE, Kind
 from statekeep.engine.statechart.targets import Targets
 from statekeep.engine.statechart.wording import quoted
@@ -31,7 +31,7 @@ def default_findings(nodes: list[Node], targets: Targets, limits: Limits) -> Ite
             elif following in path:
                 name = quoted(nodes[following].id)
                 message = f"The defaults of {name} lead back to it; give a history state in between another target."
-                yield Code.DEFAULT_CYCLE.at(pointer(nodes, following), message)
+                yield Code.DEFAULT_CYCLE.at(nodes[following].pointer, message)
             elif following in lengths:
                 lengths[index] = max(lengths.get(index, 0), lengths[following] + 1)
             else:
@@ -39,7 +39,7 @@ def default_findings(nodes: list[Node], targets: Targets, limits: Limits) -> Ite
     for index, length in lengths.items():
         if length > limits.default_chain and nodes[index].kind is Kind.HISTORY:
             message = f"Its defaults lead through more than {limits.default_chain} states; shorten the chain."
-            yield Code.TOO_DEEP.at(pointer(nodes, index), message)
+            yield Code.TOO_DEEP.at(nodes[index].pointer, message)
 
 
 def _entered(nodes: list[Node], index: int, targets: Targets) -> Iterator[int]:

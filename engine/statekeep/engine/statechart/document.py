@@ -4,7 +4,8 @@ Everything after this walk may recurse and multiply; so this one does neither, a
 """
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from statekeep.engine.finding import Finding, escape
 from statekeep.engine.statechart.codes import Code
@@ -17,83 +18,89 @@ SAFE_INTEGER = 2**53
 FATAL = frozenset({Code.NOT_JSON.code, Code.TOO_LARGE.code, Code.TOO_DEEP.code})
 """Findings after which nothing else is looked at."""
 
-Place = tuple["Place", str] | None
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Place = tuple["Place", object] | None
 """A place in the document, innermost token last; only findings pay for a pointer."""
 
 
 def document_findings(definition: object, limits: Limits) -> Iterator[Finding]:
     """Yield what keeps a definition from being a JSON document of reasonable size."""
-    pending: list[tuple[object, Place, int]] = [(definition, None, 0)]
+    pending: list[tuple[object, Place, int]] = [([definition], None, 0)]
     size = 0
     while pending:
-        value, place, depth = pending.pop()
-        size += _bytes(value)
-        if size > limits.definition_bytes:
-            limit = limits.definition_bytes
-            yield Code.TOO_LARGE.at("", f"The definition has more than {limit} bytes; shorten it.")
-            return
+        container, place, depth = pending.pop()
         if depth > limits.json_depth:
             message = f"Values lie more than {limits.json_depth} levels deep here; flatten them."
             yield Code.TOO_DEEP.at(_pointer(place), message)
             return
-        if isinstance(value, dict):
-            for key in value:
-                yield from _key_findings(key, place)
-            pending.extend(
-                (value[key], (place, key), depth + 1) for key in reversed(value) if type(key) is str
-            )
-        elif isinstance(value, list):
-            pending.extend(
-                (value[i], (place, str(i)), depth + 1) for i in range(len(value) - 1, -1, -1)
-            )
-        else:
-            yield from _scalar_findings(value, place)
+        inside: Iterable[tuple[object, object]] = (
+            container.items() if isinstance(container, dict) else enumerate(_items(container))
+        )
+        for token, value in inside:
+            size += 4
+            if type(token) is str:
+                size += len(token)
+            if type(value) is str:
+                size += len(value)
+            if size > limits.definition_bytes:
+                message = (
+                    f"The definition has more than {limits.definition_bytes} bytes; shorten it."
+                )
+                yield Code.TOO_LARGE.at("", message)
+                return
+            here = (place, token) if depth else None
+            if isinstance(container, dict):
+                yield from _key_findings(token, place)
+                if type(token) is not str:
+                    continue
+            if type(value) is dict or type(value) is list:
+                pending.append((value, here, depth + 1))
+            elif type(value) is not str or not _is_storable(value):
+                yield from _scalar_findings(value, here)
 
 
-def _bytes(value: object) -> int:
-    """Return how many bytes a value takes in compact JSON, within a factor, without what is inside it."""
-    if isinstance(value, str):
-        return len(value) + 3
-    if isinstance(value, dict):
-        return 3 + sum(len(key) + 3 if isinstance(key, str) else 3 for key in value)
-    return 3 if isinstance(value, list) else 4
+def _items(container: object) -> list[object]:
+    return container if isinstance(container, list) else []
+
+
+def _is_storable(text: str) -> bool:
+    return (text.isascii() and "\0" not in text) or not _trouble(text)
 
 
 def _key_findings(key: object, place: Place) -> Iterator[Finding]:
     if type(key) is not str:
-        message = f"The key {quoted(str(key))} is {kind_of(key)}, not text; put it in quotes."
+        # Only what is surely short: turning a number of a million digits into text raises.
+        small = type(key) is bool or (type(key) is int and abs(key) <= SAFE_INTEGER)
+        shown = f" ({key})" if small else ""
+        message = f"A key is {kind_of(key)}{shown}, not text; put it in quotes."
         yield Code.NOT_JSON.at(_pointer(place), message)
-    elif trouble := _trouble(key):
-        yield Code.UNSTORABLE_TEXT.at(_pointer(place), f"The key {quoted(key)} contains {trouble}.")
+    elif not _is_storable(key):
+        message = f"The key {quoted(key)} contains {_trouble(key)}; remove it."
+        yield Code.UNSTORABLE_TEXT.at(_pointer(place), message)
 
 
 def _scalar_findings(value: object, place: Place) -> Iterator[Finding]:
+    if value is None or type(value) is bool:
+        return
     if type(value) is str:
-        if trouble := _trouble(value):
-            message = f"The text {quoted(value)} contains {trouble}; remove it."
-            yield Code.UNSTORABLE_TEXT.at(_pointer(place), message)
-    elif type(value) is int:
-        if abs(value) > SAFE_INTEGER:
-            message = "Integers beyond 2^53 are rounded differently by different programs; write it as text."
+        message = f"The text {quoted(value)} contains {_trouble(value)}; remove it."
+        yield Code.UNSTORABLE_TEXT.at(_pointer(place), message)
+    elif type(value) is float and not math.isfinite(value):
+        yield Code.NOT_JSON.at(_pointer(place), f"JSON has no number {value}; write it as text.")
+    elif type(value) is int or type(value) is float:
+        if abs(value) > SAFE_INTEGER and value == int(value):
+            message = "Programs round integers beyond 2^53 differently; write it as text."
             yield Code.UNSAFE_NUMBER.at(_pointer(place), message)
-    elif type(value) is float:
-        if not math.isfinite(value):
-            yield Code.NOT_JSON.at(
-                _pointer(place), f"JSON has no number {value}; write it as text."
-            )
-        elif value.is_integer() and abs(value) > SAFE_INTEGER:
-            message = "Integers beyond 2^53 are rounded differently by different programs; write it as text."
-            yield Code.UNSAFE_NUMBER.at(_pointer(place), message)
-    elif value is not None and type(value) is not bool:
-        message = f"JSON has no {kind_of(value)}; write it as text."
-        yield Code.NOT_JSON.at(_pointer(place), message)
+    else:
+        yield Code.NOT_JSON.at(_pointer(place), f"JSON has no {kind_of(value)}; write it as text.")
 
 
 def _trouble(text: str) -> str | None:
     """Return what a text contains that cannot be stored."""
     if "\0" in text:
         return "a NUL character"
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and _SURROGATE.search(text):
         return "half of a surrogate pair"
     return None
 
@@ -102,5 +109,5 @@ def _pointer(place: Place) -> str:
     tokens: list[str] = []
     while place is not None:
         place, token = place
-        tokens.append(escape(token))
+        tokens.append(escape(str(token)))
     return "".join(f"/{token}" for token in reversed(tokens))

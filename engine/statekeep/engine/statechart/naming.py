@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from statekeep.engine.finding import Finding
 from statekeep.engine.statechart.codes import Code
 from statekeep.engine.statechart.limits import Limits
-from statekeep.engine.statechart.outline import Node, pointer
+from statekeep.engine.statechart.outline import Node
 from statekeep.engine.statechart.state import LEAVES, NONE, Kind
 from statekeep.engine.statechart.targets import Targets
 from statekeep.engine.statechart.wording import quoted
@@ -16,16 +16,16 @@ def naming_findings(nodes: list[Node], targets: Targets, limits: Limits) -> Iter
     first: dict[str, Node] = {}
     for node in nodes:
         if long := _too_long(node, limits):
-            yield Code.TOO_LONG.at(pointer(nodes, node.parent), long)
+            yield Code.TOO_LONG.at(nodes[max(node.parent, 0)].pointer, long)
         elif trouble := _unusable(nodes, node, targets):
             message = f"{trouble}; rename the state {quoted(node.key)}."
-            yield Code.UNUSABLE_KEY.at(pointer(nodes, node.index), message)
+            yield Code.UNUSABLE_KEY.at(node.pointer, message)
         if (other := first.setdefault(node.id, node)) is not node:
             message = (
-                f"The id {quoted(node.id)} is also that of {pointer(nodes, other.index) or 'the machine'}; "
+                f"The id {quoted(node.id)} is also that of {other.pointer or 'the machine'}; "
                 "give one of them another id."
             )
-            yield Code.DUPLICATE_ID.at(pointer(nodes, node.index), message)
+            yield Code.DUPLICATE_ID.at(node.pointer, message)
 
 
 def _too_long(node: Node, limits: Limits) -> str | None:

@@ -33,6 +33,8 @@ class Node:
     id: str
     path: str
     """The machine's id and all keys down to here: the id of a state that has none of its own."""
+    pointer: str
+    """Where it is written (RFC 6901)."""
     kind: Kind
     last: int = 0
     states: dict[str, int] = field(default_factory=dict)
@@ -66,15 +68,6 @@ def states_of(config: JsonObject) -> dict[str, JsonValue]:
     return states if isinstance(states, dict) else {}
 
 
-def pointer(nodes: list[Node], index: int) -> str:
-    """Return where a state is written (RFC 6901)."""
-    tokens: list[str] = []
-    while index != NONE and nodes[index].parent != NONE:
-        tokens.append(f"/states/{escape(nodes[index].key)}")
-        index = nodes[index].parent
-    return "".join(reversed(tokens))
-
-
 def ancestors(nodes: list[Node], index: int) -> Iterator[int]:
     """Yield the proper ancestors of a state, innermost first."""
     above = nodes[index].parent
@@ -89,10 +82,18 @@ def _node(index: int, key: str, written: JsonValue, parent: Node | None) -> Node
     named = own if isinstance(own, str) and own else None
     if parent is None:
         path = named or UNNAMED
-        return Node(index, path, written, config, NONE, 0, path, path, _kind(config))
-    path, depth = f"{parent.path}.{key}", parent.depth + 1
+        return Node(index, path, written, config, NONE, 0, path, path, "", _kind(config))
     return Node(
-        index, key, written, config, parent.index, depth, named or path, path, _kind(config)
+        index=index,
+        key=key,
+        written=written,
+        config=config,
+        parent=parent.index,
+        depth=parent.depth + 1,
+        id=named or f"{parent.path}.{key}",
+        path=f"{parent.path}.{key}",
+        pointer=f"{parent.pointer}/states/{escape(key)}",
+        kind=_kind(config),
     )
 
 

@@ -8,7 +8,7 @@ from statekeep.engine.statechart.codes import Code
 from statekeep.engine.statechart.conflicts import conflict
 from statekeep.engine.statechart.javascript import is_truthy
 from statekeep.engine.statechart.limits import Limits
-from statekeep.engine.statechart.outline import Node, ancestors, pointer
+from statekeep.engine.statechart.outline import Node, ancestors
 from statekeep.engine.statechart.path import escape
 from statekeep.engine.statechart.state import LEAVES, NONE, Kind
 from statekeep.engine.statechart.targets import Targets
@@ -40,7 +40,7 @@ class References:
 
     def _initial(self, node: Node) -> Iterator[Finding]:
         named = node.config.get("initial")
-        place = pointer(self._nodes, node.index)
+        place = node.pointer
         children = [
             key for key, i in node.states.items() if self._nodes[i].kind is not Kind.HISTORY
         ]
@@ -60,7 +60,7 @@ class References:
             yield Code.UNKNOWN_INITIAL.at(f"{place}/initial", message)
 
     def _history(self, node: Node) -> Iterator[Finding]:
-        place = pointer(self._nodes, node.index)
+        place = node.pointer
         if node.parent == NONE:
             message = "The machine itself cannot be a history state; remove its type or history."
             yield Code.BAD_HISTORY_DEFAULT.at(place, message)
@@ -80,13 +80,16 @@ class References:
                     f"{self._speller.hint(target, keys)}"
                 )
                 yield Code.BAD_HISTORY_DEFAULT.at(f"{place}/target", message)
+            elif self._nodes[found].kind is Kind.HISTORY:
+                message = f"{quoted(target)} is a history state itself, which XState would make active; name another."
+                yield Code.BAD_HISTORY_DEFAULT.at(f"{place}/target", message)
             elif problem := self._lost(found):
                 yield Code.BAD_HISTORY_DEFAULT.at(f"{place}/target", problem)
         if problem := conflict(self._nodes, defaults_of(self._nodes, node, self._targets)):
             yield Code.CONFLICTING_TARGETS.at(f"{place}/target", problem)
 
     def _transition(self, node: Node, written: Written) -> Iterator[Finding]:
-        place = pointer(self._nodes, node.index) + written.pointer
+        place = node.pointer + written.pointer
         if len(written.targets) > self._limits.targets:
             limit = self._limits.targets
             message = f"A transition has at most {limit} targets; name the parallel state instead."
@@ -99,18 +102,14 @@ class References:
                 yield Code.UNKNOWN_TARGET.at(place, message)
             elif problem := self._lost(index):
                 yield Code.UNKNOWN_TARGET.at(place, problem)
-        known = self._effective(tuple(index for index in found if index is not None))
-        # A guarded transition is never taken, so its targets never meet.
-        if not written.guarded and (problem := conflict(self._nodes, known)):
-            yield Code.CONFLICTING_TARGETS.at(place, problem)
-
-    def _effective(self, found: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the targets with history states replaced by their defaults, one step deep."""
-        nodes, effective = self._nodes, list[int]()
-        for index in found if len(found) > 1 else ():
-            is_history = nodes[index].kind is Kind.HISTORY and nodes[index].parent != NONE
-            effective += defaults_of(nodes, nodes[index], self._targets) if is_history else [index]
-        return tuple(i for i in effective if nodes[i].kind is not Kind.HISTORY)
+        # A guarded transition is never taken, so its targets never meet. Where a history state leads depends on the
+        # past: what it brings is not held against the other targets.
+        if len(found) > 1 and not written.guarded:
+            known = tuple(
+                i for i in found if i is not None and self._nodes[i].kind is not Kind.HISTORY
+            )
+            if problem := conflict(self._nodes, known):
+                yield Code.CONFLICTING_TARGETS.at(place, problem)
 
     def _lost(self, index: int) -> str | None:
         """Return what is wrong with a state that exists, but that can never be active."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from statekeep.engine.finding import Finding
 from statekeep.engine.statechart.codes import Code
 from statekeep.engine.statechart.events import is_reserved
-from statekeep.engine.statechart.outline import Node, pointer
+from statekeep.engine.statechart.outline import Node
 from statekeep.engine.statechart.state import LEAVES, NONE, Kind, State, Transition
 
 _DONE = "xstate.done.state."
@@ -15,7 +15,7 @@ def surprise_findings(nodes: list[Node], states: tuple[State, ...]) -> Iterator[
     """Yield what will never happen."""
     reached = _reached(states)
     for node, state in zip(nodes, states, strict=True):
-        place = pointer(nodes, node.index)
+        place = node.pointer
         is_leaf = state.kind in LEAVES or state.kind is Kind.HISTORY
         if is_leaf and node.states:
             message = f"Its child states are never entered, since its type is {state.kind}; remove the type."

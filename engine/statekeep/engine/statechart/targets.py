@@ -12,15 +12,23 @@ from statekeep.engine.statechart.state import NONE
 class Targets:
     """Resolves the targets of one definition."""
 
-    __slots__ = ("_ids", "_keys", "_nodes")
+    __slots__ = ("_ids", "_keys", "_known", "_nodes")
 
     def __init__(self, nodes: list[Node]) -> None:
         self._nodes = nodes
         self._ids = {node.id: node.index for node in nodes}
         self._keys: dict[str, int] | None = None
+        # Checked once, compiled once: each target is asked for twice.
+        self._known: dict[tuple[int, str], int | None] = {}
 
     def transition(self, source: int, target: str) -> int | None:
         """Return the state that a transition of ``source`` targets, ``None`` if there is none."""
+        asked = (source, target)
+        if asked not in self._known:
+            self._known[asked] = self._transition(source, target)
+        return self._known[asked]
+
+    def _transition(self, source: int, target: str) -> int | None:
         node = self._nodes[source]
         if target.startswith("#"):
             return self.by_id(target)

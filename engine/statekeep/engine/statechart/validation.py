@@ -20,7 +20,7 @@ from statekeep.engine.statechart.limits import DEFAULT_LIMITS, Limits
 from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.naming import naming_findings
 from statekeep.engine.statechart.order import in_document_order
-from statekeep.engine.statechart.outline import Node, outline, pointer
+from statekeep.engine.statechart.outline import Node, outline
 from statekeep.engine.statechart.references import References
 from statekeep.engine.statechart.shape import shape_findings
 from statekeep.engine.statechart.state import State
@@ -86,7 +86,7 @@ def _size_findings(nodes: list[Node], limits: Limits) -> Iterator[Finding]:
     for node in nodes:
         if node.depth > limits.depth:
             message = f"States lie more than {limits.depth} levels deep here; flatten them."
-            yield Code.TOO_DEEP.at(pointer(nodes, node.index), message)
+            yield Code.TOO_DEEP.at(node.pointer, message)
             return
 
 
@@ -106,7 +106,7 @@ def _error_findings(
     references = References(nodes, targets, speller, limits)
     yield from naming_findings(nodes, targets, limits)
     for node, written in zip(nodes, slots, strict=True):
-        place = pointer(nodes, node.index)
+        place = node.pointer
         yield from shape_findings(node.written, place, speller)
         yield from vocabulary_findings(node, place, limits, speller)
         yield from references.findings(node, written)
