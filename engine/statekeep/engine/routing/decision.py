@@ -1,8 +1,7 @@
 """What one deployment says of one cohort, and how it comes to say so."""
 
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -116,8 +115,8 @@ def decide(question: Question) -> Decision:
             return _migrate(question.cohort, configuration, skipped)
 
 
-def _migrate(cohort: Cohort, configuration: Configuration, skipped: tuple[str, ...]) -> Migrate:
-    counts = tuple(sorted(Counter(skipped).items()))
+def _migrate(cohort: Cohort, configuration: Configuration, skipped: Mapping[str, int]) -> Migrate:
+    counts = tuple(sorted(skipped.items()))
     target = canonical(configuration.value).decode()
     kinds = tuple(event_type for event_type, _ in counts)
     return Migrate(configuration, Move(cohort.value, target, kinds), counts)

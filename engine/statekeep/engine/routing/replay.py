@@ -5,7 +5,8 @@ to the nearest ancestor that is known already and comes down again, without recu
 have any length.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from statekeep.engine.errors import ChartUnstable
 from statekeep.engine.history.path import Verdict
@@ -22,8 +23,8 @@ class Landed:
     """The version can live through the history; this is where it ends."""
 
     configuration: Configuration
-    skipped: tuple[str, ...] = ()
-    """Types of the events that were skipped, in order."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Types of the events that were skipped, with how often; shared along a history, so a long one stays cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,17 @@ class Walk:
     def _next(self, before: Replayed, node: HistoryNode) -> Replayed:
         if isinstance(before, Lost):
             return before
-        state = label(before.configuration.value)
         try:
             taken = step(self._version.machine, before.configuration, node.event_type)
         except ChartUnstable:
-            return Lost(node.depth, node.event_type, state, "never comes to rest")
+            return _lost(before, node, "never comes to rest")
         if taken.handled:
             return Landed(taken.configuration, before.skipped)
         if self._version.policy.unhandled_events is UnhandledEvents.SKIP:
-            return Landed(before.configuration, (*before.skipped, node.event_type))
-        return Lost(node.depth, node.event_type, state, "is not handled")
+            times = before.skipped.get(node.event_type, 0) + 1
+            return Landed(before.configuration, {**before.skipped, node.event_type: times})
+        return _lost(before, node, "is not handled")
+
+
+def _lost(before: Landed, node: HistoryNode, cause: str) -> Lost:
+    return Lost(node.depth, node.event_type, label(before.configuration.value), cause)

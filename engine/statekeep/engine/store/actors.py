@@ -106,7 +106,7 @@ async def spawn(database: Database, catalogue: Catalogue, wish: Spawn) -> Spawne
     async def work(connection: AsyncConnection) -> Spawned | Taken:
         existing = await _digest(connection, key)
         if existing is None:
-            version = await _target(connection, wish)
+            version = await _target(connection, catalogue, wish)
             sealed = (
                 None
                 if wish.context is None
@@ -129,13 +129,25 @@ async def _digest(connection: AsyncConnection, key: UUID) -> bytes | None:
     return digest
 
 
-async def _target(connection: AsyncConnection, wish: Spawn) -> StoredVersion:
+async def _target(connection: AsyncConnection, catalogue: Catalogue, wish: Spawn) -> StoredVersion:
+    """Lock the machine, and only then ask for its newest version: so it is still the newest at the end."""
     if wish.by_machine:
-        return await versions.newest(connection, wish.namespace, MachineName(wish.target))
-    version = await versions.find(connection, wish.namespace, VersionName(wish.target))
-    if version is None or not version.is_applied:
-        known = "is not applied yet" if version else "is not known"
-        raise VersionUnknown(f"version {wish.target} {known}")
+        machine = MachineName(wish.target)
+        machine_id = await versions.machine_id(connection, wish.namespace, machine)
+        newest = None
+        if machine_id is not None:
+            await locks.share_machine(connection, machine_id)
+            newest = await versions.newest(connection, machine_id)
+        if newest is None:
+            raise VersionUnknown(f"no version of machine {wish.target} has been applied")
+        return await catalogue.version(connection, newest)
+    version_id = await versions.version_id(connection, wish.namespace, VersionName(wish.target))
+    if version_id is None:
+        raise VersionUnknown(f"version {wish.target} is not known")
+    version = await catalogue.version(connection, version_id)
+    if not version.is_applied:
+        raise VersionUnknown(f"version {wish.target} is not applied yet")
+    await locks.share_machine(connection, version.machine_id)
     return version
 
 
@@ -143,7 +155,6 @@ async def _insert(
     connection: AsyncConnection, target: StoredVersion, wish: Spawn, key: UUID, sealed: bytes | None
 ) -> bool:
     """Insert the actor in the initial cohort of its version; return whether it was new."""
-    await locks.share_machine(connection, target.machine_id)
     start = initial(target.version.machine)
     configuration_id = (await interning.configurations(connection, {(target.id, start)}))[
         target.id, start

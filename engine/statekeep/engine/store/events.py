@@ -228,12 +228,13 @@ class _Batch:
         """Lock, look up, and fill in the edges that nobody has taken before."""
         keys = {ord_: actor_key(event.namespace, event.actor_id) for ord_, event in events.items()}
         every = list(keys.values())
-        await self._connection.execute(
+        locked = await self._connection.execute(
             _SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": every}
         )
+        machines = [row.machine_id for row in locked]
         patched = [keys[ord_] for ord_, event in events.items() if event.context is not None]
         rows = await self._connection.execute(
-            _SQL["lock_actors"], {"keys": every, "patched": patched}
+            _SQL["lock_actors"], {"keys": every, "machines": machines, "patched": patched}
         )
         actors = {row.key: row for row in rows}
         outcomes: dict[int, Outcome] = {

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.errors import VersionUnknown
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.routing.policy import (
     CompletedActors,
@@ -61,10 +60,12 @@ async def find(
 ) -> StoredVersion | None:
     """Return the version of that name, or ``None``; locked against edits if asked for."""
     version = schema.version
-    query = _query().where(version.c.namespace == namespace, version.c.name == name)
+    is_it = (version.c.namespace == namespace, version.c.name == name)
     if for_update:
-        query = query.with_for_update(of=version)
-    row = (await connection.execute(query)).one_or_none()
+        # By a statement of its own: a join that waits for a lock sees the others' rows as they were.
+        lock = sa.select(version.c.id).where(*is_it).with_for_update(key_share=True)
+        await connection.execute(lock)
+    row = (await connection.execute(_query().where(*is_it))).one_or_none()
     return None if row is None else _stored(row)
 
 
@@ -95,29 +96,38 @@ async def lineage(connection: AsyncConnection, version: StoredVersion) -> Mappin
     return machines
 
 
-async def newest(
-    connection: AsyncConnection, namespace: Namespace, machine: MachineName
-) -> StoredVersion:
-    """Return the version of a machine that was applied last: where new actors begin.
+async def version_id(
+    connection: AsyncConnection, namespace: Namespace, name: VersionName
+) -> int | None:
+    """Return the id of a version, or ``None``."""
+    query = sa.select(schema.version.c.id).filter_by(namespace=namespace, name=name)
+    found: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return found
 
-    Raises:
-        VersionUnknown: the machine has no applied version.
+
+async def machine_id(
+    connection: AsyncConnection, namespace: Namespace, machine: MachineName
+) -> int | None:
+    """Return the id of a machine, or ``None``; it never changes."""
+    query = sa.select(schema.machine.c.id).filter_by(namespace=namespace, name=machine)
+    found: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def newest(connection: AsyncConnection, machine_id: int) -> int | None:
+    """Return the id of the version of a machine that was applied last: where new actors begin.
+
+    It stays the newest one for as long as the machine's lock is held.
     """
     version = schema.version
     query = (
-        _query()
-        .where(
-            version.c.namespace == namespace,
-            schema.machine.c.name == machine,
-            version.c.applied_at.is_not(None),
-        )
+        sa.select(version.c.id)
+        .where(version.c.machine_id == machine_id, version.c.applied_at.is_not(None))
         .order_by(version.c.applied_at.desc(), version.c.id.desc())
         .limit(1)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise VersionUnknown(f"no version of machine {machine} has been applied")
-    return _stored(row)
+    found: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return found
 
 
 async def root_of(
@@ -149,12 +159,13 @@ async def propose(
     An applied version of that name is returned as it is: the caller compares. Nothing is written
     where nothing has changed.
     """
-    stored = await find(connection, namespace, version.name, for_update=True)
     digest = bytes.fromhex(version.content_digest)
+    stored = await find(connection, namespace, version.name, for_update=True)
     if stored is not None and (stored.is_applied or stored.content_digest == digest):
         return stored
+    table = schema.version
     content = {
-        "machine_id": await _machine_id(connection, namespace, machine),
+        "machine_id": await _intern_machine(connection, namespace, machine),
         "parent_id": None if parent is None else parent.id,
         "path": list(version.path.elements),
         "unhandled_events": version.policy.unhandled_events.value,
@@ -163,20 +174,20 @@ async def propose(
         "definition": version.definition,
         "content_digest": digest,
     }
-    table = schema.version
-    if stored is None:
+    # Who comes second waits for the first one's insert and then edits its row like any other: a
+    # preview must never be kept beside a content that it does not show.
+    while stored is None:
         key = {"namespace": namespace, "name": version.name, "created_at": sa.func.now()}
         await connection.execute(
             insert(table)
             .values(**key, **content)
             .on_conflict_do_nothing(index_elements=[table.c.namespace, table.c.name])
         )
-    else:
-        await connection.execute(sa.update(table).where(table.c.id == stored.id).values(**content))
-    # Somebody else may have been first; then theirs stands, and the next look compares.
-    changed = await find(connection, namespace, version.name)
-    assert changed is not None
-    return changed
+        stored = await find(connection, namespace, version.name, for_update=True)
+    if stored.is_applied or stored.content_digest == digest:
+        return stored
+    await connection.execute(sa.update(table).where(table.c.id == stored.id).values(**content))
+    return await by_id(connection, stored.id)
 
 
 async def mark_applied(connection: AsyncConnection, version_id: int) -> None:
@@ -200,17 +211,16 @@ async def withdraw(connection: AsyncConnection, namespace: Namespace, name: Vers
     return gone.first() is not None
 
 
-async def _machine_id(
+async def _intern_machine(
     connection: AsyncConnection, namespace: Namespace, machine: MachineName
 ) -> int:
-    table = schema.machine
-    key = {"namespace": namespace, "name": machine}
-    query = sa.select(table.c.id).filter_by(**key)
-    machine_id: int | None = (await connection.execute(query)).scalar_one_or_none()
-    if machine_id is None:
-        await connection.execute(insert(table).values(**key).on_conflict_do_nothing())
-        machine_id = (await connection.execute(query)).scalar_one()
-    return machine_id
+    found = await machine_id(connection, namespace, machine)
+    if found is None:
+        key = {"namespace": namespace, "name": machine}
+        await connection.execute(insert(schema.machine).values(**key).on_conflict_do_nothing())
+        found = await machine_id(connection, namespace, machine)
+    assert found is not None
+    return found
 
 
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredVersion:

@@ -4,18 +4,19 @@
 -- :name lock_machines
 -- Shared with other events, exclusive to a deployment. A machine of an actor never changes, so
 -- reading it before the lock is safe. Ascending, so that batches do not wait in a circle.
-select pg_advisory_xact_lock_shared(:space, m.machine_id)
+select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id)
   from (select distinct a.machine_id
           from statekeep.actor a
          where a.key = any(cast(:keys as uuid[]))
          order by a.machine_id) as m;
 
 -- :name lock_actors
--- The context comes along only for those whose events patch it.
+-- Only actors of locked machines: one that was spawned since is not there yet for this batch. The
+-- context comes along only for those whose events patch it.
 select a.key, a.machine_id, a.cohort_id, a.seq,
        case when a.key = any(cast(:patched as uuid[])) then a.context end as context
   from statekeep.actor a
- where a.key = any(cast(:keys as uuid[]))
+ where a.key = any(cast(:keys as uuid[])) and a.machine_id = any(cast(:machines as integer[]))
  order by a.key
    for no key update;
 
