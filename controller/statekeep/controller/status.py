@@ -1,52 +1,36 @@
 """What people and tools are told: the ``status`` of a ``MachineVersion``, a pure function.
 
-Conditions follow kstatus: ``Ready`` sums up, ``Reconciling`` and ``Stalled`` say who moves next,
-and every message says what to do, down to the annotation to commit. Lists are bounded: the largest
-rows, and how much the rest amounts to.
+Lists are bounded: the largest rows, and how much the rest amounts to.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import assert_never
 
-from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
+from statekeep.controller.conditions import conditions
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
     Applied,
-    Applying,
-    AwaitingApproval,
-    AwaitingParent,
-    DatabaseUnavailable,
-    Immutable,
     Invalid,
-    PreviewChanged,
 )
 from statekeep.engine.finding import Finding
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.ids import PreviewId
 from statekeep.engine.json import JsonObject, JsonValue
-from statekeep.engine.routing.decision import state_label
-from statekeep.engine.routing.preview import Preview
+from statekeep.engine.routing.decision import Move, state_label
+from statekeep.engine.routing.preview import Preview, StayKind
 from statekeep.engine.store.deployments import Deployment
 
 MAX_ROWS = 50
 """Rows of moves, of stays and of findings that a status holds; the rest is counted."""
 
-MAX_TEXT = 1_000
-"""Characters of one detail or message of a finding."""
+MAX_LIST_BYTES = 12 * 1024
+"""Bytes of JSON of one such list, so that the whole stays under 64 KB whatever the names."""
 
+MAX_MESSAGE_BYTES = 4 * 1024
+"""UTF-8 bytes of a condition's message."""
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition, before it is given its times."""
-
-    type: str
-    status: bool | None
-    """``None`` is Unknown."""
-
-    reason: str
-    message: str
+MAX_TEXT = 500
+"""Characters of one detail, or of one finding in a message."""
 
 
 def status(
@@ -61,29 +45,29 @@ def status(
         now: aware.
     """
     before = _transitions(previous)
-    conditions: list[JsonValue] = []
-    for condition in _conditions(outcome):
+    rows: list[JsonValue] = []
+    for condition in conditions(outcome):
         value = {None: "Unknown", True: "True", False: "False"}[condition.status]
         known, since = before.get(condition.type, (None, None))
         row: JsonObject = {
             "type": condition.type,
             "status": value,
             "reason": condition.reason,
-            "message": condition.message,
+            "message": _cut(condition.message),
             "lastTransitionTime": since if known == value and since else timestamp(now),
         }
         if generation is not None:
             row["observedGeneration"] = generation
-        conditions.append(row)
-    document: JsonObject = {"conditions": conditions}
+        rows.append(row)
+    document: JsonObject = {"conditions": rows}
     if generation is not None:
         document["observedGeneration"] = generation
     if outcome.machine is not None:
         document["machine"] = outcome.machine
     if isinstance(outcome.standing, Invalid):
-        document["errors"] = _findings(outcome.standing.findings)
+        document["errors"] = _bounded([_finding(f) for f in outcome.standing.findings], MAX_ROWS)
     if outcome.warnings:
-        document["warnings"] = _findings(outcome.warnings)
+        document["warnings"] = _bounded([_finding(f) for f in outcome.warnings], MAX_ROWS)
     if outcome.preview is not None:
         document["preview"] = preview_document(outcome)
     if isinstance(outcome.standing, Applied) and outcome.standing.deployment is not None:
@@ -94,23 +78,6 @@ def status(
 def timestamp(moment: datetime) -> str:
     """Return an RFC 3339 time in UTC, to the second, as Kubernetes writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def approval_line(preview_id: PreviewId) -> str:
-    """Return the annotation to commit, as it stands in YAML."""
-    return f'{APPROVE_ANNOTATION}: "{preview_id}"'
-
-
-def summary(preview: Preview) -> str:
-    """Return the counts in one line.
-
-    >>> summary(Preview(PreviewId("0" * 32), (), ()))
-    '0 of 0 actors would migrate, 0 would stay, 0 need a rescue'
-    """
-    return (
-        f"{preview.would_migrate:,} of {preview.evaluated:,} actors would migrate, "
-        f"{preview.would_stay:,} would stay, {preview.needs_rescue:,} need a rescue"
-    )
 
 
 def _transitions(previous: JsonObject | None) -> dict[str, tuple[str, str]]:
@@ -125,141 +92,33 @@ def _transitions(previous: JsonObject | None) -> dict[str, tuple[str, str]]:
     }
 
 
-def _conditions(outcome: Outcome) -> list[Condition]:
-    """Return every condition, on every path: the first one is the summary."""
-    standing = outcome.standing
-    reason = type(standing).__name__
-    message = _message(outcome)
-    ready = isinstance(standing, Applied)
-    reconciling = isinstance(standing, Applying | DatabaseUnavailable)
-    stalled = isinstance(standing, Invalid | Immutable)
-    valid = None if isinstance(standing, DatabaseUnavailable) else not stalled
-    return [
-        Condition("Ready", ready, reason, message),
-        Condition("Reconciling", reconciling, reason, message if reconciling else ""),
-        Condition("Stalled", stalled, reason, message if stalled else ""),
-        Condition("Valid", valid, *_valid(outcome, message)),
-        Condition("Approved", *_approved(outcome, message)),
-        Condition("Applied", *_applied(outcome)),
-    ]
+def _finding(finding: Finding) -> JsonObject:
+    pointer, message = finding.pointer[:MAX_TEXT], finding.message[:MAX_TEXT]
+    return {"code": finding.code, "pointer": pointer, "message": message}
 
 
-def _valid(outcome: Outcome, message: str) -> tuple[str, str]:
-    match outcome.standing:
-        case Invalid():
-            return "Invalid", message
-        case Immutable():
-            return "Immutable", message
-        case DatabaseUnavailable():
-            return "DatabaseUnavailable", ""
-        case _:
-            count = len(outcome.warnings)
-            return "Valid", f"{count} warning{'s' if count != 1 else ''}" if count else ""
+def _bounded(rows: Sequence[JsonObject], most: int) -> list[JsonValue]:
+    """Return as many of the first rows as a status may hold."""
+    kept: list[JsonValue] = []
+    room = MAX_LIST_BYTES
+    for row in rows[:most]:
+        room -= len(json.dumps(row, ensure_ascii=False).encode())
+        if room < 0:
+            break
+        kept.append(row)
+    return kept
 
 
-def _approved(outcome: Outcome, message: str) -> tuple[bool | None, str, str]:
-    match outcome.standing:
-        case Applied(deployment):
-            if deployment is None:
-                return True, "Root", "a root moves nobody, so it needs no approval"
-            return True, deployment.approval.value, f"preview {deployment.preview_id}"
-        case AwaitingApproval(None):
-            return False, "AwaitingApproval", message
-        case AwaitingApproval():
-            return False, "UnknownPreview", message
-        case PreviewChanged():
-            return False, "PreviewChanged", message
-        case Applying():
-            return True, "Applying", ""
-        case Immutable():
-            return None, "Immutable", ""
-        case DatabaseUnavailable():
-            return None, "DatabaseUnavailable", ""
-        case Invalid() | AwaitingParent():
-            return False, "NoPreview", "there is no preview to approve yet"
-        case other:
-            assert_never(other)
+def _cut(message: str) -> str:
+    """Return the message, or as much of it as a condition may hold.
 
-
-def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
-    match outcome.standing:
-        case Applied(deployment):
-            return True, "Applied", _deployed(deployment)
-        case Immutable():
-            return True, "Applied", "as it was before the edit"
-        case DatabaseUnavailable():
-            return None, "DatabaseUnavailable", ""
-        case _:
-            return False, type(outcome.standing).__name__, ""
-
-
-def _message(outcome: Outcome) -> str:
-    """Return what the ``Ready`` condition says: what is, and what to do next."""
-    match outcome.standing:
-        case Invalid(findings):
-            return _listed([f"{f.pointer or '/'}: {f.message}" for f in findings], "error")
-        case AwaitingParent(parent, known):
-            state = (
-                "is not applied yet" if known else "is not known: apply it first, or mend parentId"
-            )
-            return f"the parent {parent} {state}"
-        case AwaitingApproval(given):
-            return _ask(
-                outcome, "" if given is None else f"{given} is no preview of this version; "
-            )
-        case PreviewChanged(given, ()):
-            return _ask(outcome, f"the version was edited after preview {given} was approved; ")
-        case PreviewChanged(given, unseen):
-            kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
-            return _ask(outcome, f"preview {given} did not show {kinds}; nothing was applied; ")
-        case Applying():
-            return "another deployment to the same machine is under way; this one follows"
-        case Applied(deployment):
-            return _deployed(deployment)
-        case Immutable(fields):
-            return (
-                f"the version is applied and its {', '.join(fields)} cannot change; nothing was "
-                "changed: restore the manifest, and make a new version with this one as its parent"
-            )
-        case DatabaseUnavailable():
-            return "Postgres does not answer; nothing is lost, and this is tried again by itself"
-        case other:
-            assert_never(other)
-
-
-def _ask(outcome: Outcome, why: str) -> str:
-    preview = outcome.preview
-    if preview is None:
-        return why
-    return f"{why}{summary(preview)}; to approve, commit the annotation {approval_line(preview.id)}"
-
-
-def _deployed(deployment: Deployment | None) -> str:
-    if deployment is None:
-        return "new actors can be spawned on it"
-    return (
-        f"{deployment.migrated:,} actors migrated, {deployment.stayed:,} stayed, "
-        f"{deployment.needs_rescue:,} need a rescue"
-    )
-
-
-def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
-    """Return a count and as many of the items as a message can carry.
-
-    >>> _listed(["a", "b"], "error")
-    '2 errors: a; b'
+    >>> len(_cut("x" * 10_000).encode()) <= MAX_MESSAGE_BYTES
+    True
     """
-    noun = one if len(items) == 1 else many or one + "s"
-    shown = "; ".join(item[:MAX_TEXT] for item in items[:MAX_ROWS])
-    rest = f"; and {len(items) - MAX_ROWS} more" if len(items) > MAX_ROWS else ""
-    return f"{len(items)} {noun}: {shown}{rest}"
-
-
-def _findings(findings: Sequence[Finding]) -> list[JsonValue]:
-    return [
-        {"code": f.code, "pointer": f.pointer, "message": f.message[:MAX_TEXT]}
-        for f in findings[:MAX_ROWS]
-    ]
+    encoded = message.encode()
+    if len(encoded) <= MAX_MESSAGE_BYTES:
+        return message
+    return encoded[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def preview_document(outcome: Outcome) -> JsonObject:
@@ -275,9 +134,10 @@ def preview_document(outcome: Outcome) -> JsonObject:
     return document | preview_counts(preview)
 
 
-def preview_counts(preview: Preview, rows: int = MAX_ROWS) -> JsonObject:
+def preview_counts(preview: Preview, most: int = MAX_ROWS) -> JsonObject:
     """Return the counts, the largest kinds of move and of stay, and what the rest amounts to."""
-    moves, stays = preview.moves, preview.stays
+    moves = _bounded([_move(move, actors) for move, actors in preview.moves], most)
+    stays = _bounded([_stay(kind, actors) for kind, actors in preview.stays], most)
     document: JsonObject = {
         "actors": {
             "evaluated": preview.evaluated,
@@ -285,30 +145,34 @@ def preview_counts(preview: Preview, rows: int = MAX_ROWS) -> JsonObject:
             "wouldStay": preview.would_stay,
             "needsRescue": preview.needs_rescue,
         },
-        "moves": [
-            {
-                "from": state_label(move.source),
-                "to": state_label(move.target),
-                "actors": actors,
-                **({"skipped": list(move.skipped)} if move.skipped else {}),
-            }
-            for move, actors in moves[:rows]
-        ],
-        "stays": [
-            {
-                "state": state_label(kind.source),
-                "reason": kind.reason.value,
-                "detail": kind.detail[:MAX_TEXT],
-                "actors": actors,
-            }
-            for kind, actors in stays[:rows]
-        ],
+        "moves": moves,
+        "stays": stays,
     }
-    if len(moves) > rows:
-        document["moreMoves"] = _rest([actors for _, actors in moves[rows:]])
-    if len(stays) > rows:
-        document["moreStays"] = _rest([actors for _, actors in stays[rows:]])
+    if len(preview.moves) > len(moves):
+        document["moreMoves"] = _rest([actors for _, actors in preview.moves[len(moves) :]])
+    if len(preview.stays) > len(stays):
+        document["moreStays"] = _rest([actors for _, actors in preview.stays[len(stays) :]])
     return document
+
+
+def _move(move: Move, actors: int) -> JsonObject:
+    row: JsonObject = {
+        "from": state_label(move.source),
+        "to": state_label(move.target),
+        "actors": actors,
+    }
+    if move.skipped:
+        row["skipped"] = list(move.skipped)
+    return row
+
+
+def _stay(kind: StayKind, actors: int) -> JsonObject:
+    return {
+        "state": state_label(kind.source),
+        "reason": kind.reason.value,
+        "detail": kind.detail[:MAX_TEXT],
+        "actors": actors,
+    }
 
 
 def _rest(actors: Sequence[int]) -> JsonObject:

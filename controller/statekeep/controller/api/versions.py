@@ -13,7 +13,8 @@ from statekeep.controller.api import actors as actor_routes
 from statekeep.controller.api import bodies, requests
 from statekeep.controller.api.problems import invalid, missing
 from statekeep.controller.api.state import state
-from statekeep.controller.status import approval_line, migration_document, preview_counts
+from statekeep.controller.conditions import approval_line
+from statekeep.controller.status import migration_document, preview_counts
 from statekeep.engine import finding
 from statekeep.engine.errors import DefinitionInvalid
 from statekeep.engine.finding import Finding
@@ -113,8 +114,8 @@ async def preview(request: web.Request) -> web.Response:
     namespace, limit = requests.namespace(request), requests.page_size(request)
     version, warnings = _version(body)
     places = {
-        "migrate": requests.position(request.query.get("migrateCursor"), tuple[str]),
-        "stay": requests.position(request.query.get("stayCursor"), tuple[str]),
+        "migrate": requests.position(request.query.get("migrateCursor"), tuple[bodies.ActorId]),
+        "stay": requests.position(request.query.get("stayCursor"), tuple[bodies.ActorId]),
     }
 
     async def work(connection: AsyncConnection) -> bodies.PreviewResponse:
@@ -238,9 +239,9 @@ async def decisions(request: web.Request) -> web.Response:
         if await deployments.by_id(connection, namespace, deployment_id) is None:
             raise missing(f"deployment {raw[:20]}")
         if by_actor == "true":
-            after = requests.position(cursor, tuple[str])
+            after = requests.position(cursor, tuple[bodies.ActorId])
             return await _by_actor(connection, deployment_id, after, limit)
-        place = requests.position(cursor, tuple[int, int]) or (0, 0)
+        place = requests.position(cursor, tuple[bodies.RowId, bodies.RowId]) or (0, 0)
         rows = await audit.of_deployment(
             connection, shared.catalogue, deployment_id, after=place, limit=limit + 1
         )

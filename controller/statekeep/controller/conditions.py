@@ -1,0 +1,190 @@
+"""The conditions of a ``MachineVersion``: what each standing means to people and to tools.
+
+They follow kstatus: ``Ready`` sums up, ``Reconciling`` and ``Stalled`` say who moves next, and every
+message says what to do, down to the annotation to commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
+from statekeep.controller.reconcile import Outcome
+from statekeep.controller.standing import (
+    Applied,
+    Applying,
+    AwaitingApproval,
+    AwaitingParent,
+    DatabaseUnavailable,
+    Immutable,
+    Invalid,
+    PreviewChanged,
+)
+from statekeep.engine.ids import PreviewId
+from statekeep.engine.routing.preview import Preview
+from statekeep.engine.store.deployments import Deployment
+
+MAX_ITEMS = 50
+"""Items of a list that a message repeats."""
+
+MAX_ITEM = 500
+"""Characters of one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, before it is given its times."""
+
+    type: str
+    status: bool | None
+    """``None`` is Unknown."""
+
+    reason: str
+    message: str
+
+
+def conditions(outcome: Outcome) -> list[Condition]:
+    """Return every condition, on every path: the first one is the summary."""
+    standing = outcome.standing
+    reason = type(standing).__name__
+    message = _message(outcome)
+    ready = isinstance(standing, Applied)
+    reconciling = isinstance(standing, Applying | DatabaseUnavailable)
+    stalled = isinstance(standing, Invalid | Immutable)
+    valid = None if isinstance(standing, DatabaseUnavailable) else not stalled
+    return [
+        Condition("Ready", ready, reason, message),
+        Condition("Reconciling", reconciling, reason, message if reconciling else ""),
+        Condition("Stalled", stalled, reason, message if stalled else ""),
+        Condition("Valid", valid, *_valid(outcome, message)),
+        Condition("Approved", *_approved(outcome, message)),
+        Condition("Applied", *_applied(outcome)),
+    ]
+
+
+def approval_line(preview_id: PreviewId) -> str:
+    """Return the annotation to commit, as it stands in YAML."""
+    return f'{APPROVE_ANNOTATION}: "{preview_id}"'
+
+
+def summary(preview: Preview) -> str:
+    """Return the counts in one line.
+
+    >>> summary(Preview(PreviewId("0" * 32), (), ()))
+    '0 of 0 actors would migrate, 0 would stay, 0 need a rescue'
+    """
+    return (
+        f"{preview.would_migrate:,} of {preview.evaluated:,} actors would migrate, "
+        f"{preview.would_stay:,} would stay, {preview.needs_rescue:,} need a rescue"
+    )
+
+
+def _valid(outcome: Outcome, message: str) -> tuple[str, str]:
+    match outcome.standing:
+        case Invalid():
+            return "Invalid", message
+        case Immutable():
+            return "Immutable", message
+        case DatabaseUnavailable():
+            return "DatabaseUnavailable", ""
+        case _:
+            count = len(outcome.warnings)
+            return "Valid", f"{count} warning{'s' if count != 1 else ''}" if count else ""
+
+
+def _approved(outcome: Outcome, message: str) -> tuple[bool | None, str, str]:
+    match outcome.standing:
+        case Applied(deployment):
+            if deployment is None:
+                return True, "Root", "a root moves nobody, so it needs no approval"
+            return True, deployment.approval.value, f"preview {deployment.preview_id}"
+        case AwaitingApproval(None):
+            return False, "AwaitingApproval", message
+        case AwaitingApproval():
+            return False, "UnknownPreview", message
+        case PreviewChanged():
+            return False, "PreviewChanged", message
+        case Applying():
+            return True, "Applying", ""
+        case Immutable():
+            return None, "Immutable", ""
+        case DatabaseUnavailable():
+            return None, "DatabaseUnavailable", ""
+        case Invalid() | AwaitingParent():
+            return False, "NoPreview", "there is no preview to approve yet"
+        case other:
+            assert_never(other)
+
+
+def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
+    match outcome.standing:
+        case Applied(deployment):
+            return True, "Applied", _deployed(deployment)
+        case Immutable():
+            return True, "Applied", "as it was before the edit"
+        case DatabaseUnavailable():
+            return None, "DatabaseUnavailable", ""
+        case _:
+            return False, type(outcome.standing).__name__, ""
+
+
+def _message(outcome: Outcome) -> str:
+    """Return what the ``Ready`` condition says: what is, and what to do next."""
+    match outcome.standing:
+        case Invalid(findings):
+            return _listed([f"{f.pointer or '/'}: {f.message}" for f in findings], "error")
+        case AwaitingParent(parent, known):
+            state = (
+                "is not applied yet" if known else "is not known: apply it first, or mend parentId"
+            )
+            return f"the parent {parent} {state}"
+        case AwaitingApproval(given):
+            return _ask(
+                outcome, "" if given is None else f"{given} is no preview of this version; "
+            )
+        case PreviewChanged(given, ()):
+            return _ask(outcome, f"the version was edited after preview {given} was approved; ")
+        case PreviewChanged(given, unseen):
+            kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
+            return _ask(outcome, f"preview {given} did not show {kinds}; nothing was applied; ")
+        case Applying():
+            return "another deployment to the same machine is under way; this one follows"
+        case Applied(deployment):
+            return _deployed(deployment)
+        case Immutable(fields):
+            return (
+                f"the version is applied and its {', '.join(fields)} cannot change; nothing was "
+                "changed: restore the manifest, and make a new version with this one as its parent"
+            )
+        case DatabaseUnavailable():
+            return "Postgres does not answer; nothing is lost, and this is tried again by itself"
+        case other:
+            assert_never(other)
+
+
+def _ask(outcome: Outcome, why: str) -> str:
+    preview = outcome.preview
+    if preview is None:
+        return why
+    return f"{why}{summary(preview)}; to approve, commit the annotation {approval_line(preview.id)}"
+
+
+def _deployed(deployment: Deployment | None) -> str:
+    if deployment is None:
+        return "new actors can be spawned on it"
+    return (
+        f"{deployment.migrated:,} actors migrated, {deployment.stayed:,} stayed, "
+        f"{deployment.needs_rescue:,} need a rescue"
+    )
+
+
+def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
+    """Return a count and as many of the items as a message can carry.
+
+    >>> _listed(["a", "b"], "error")
+    '2 errors: a; b'
+    """
+    noun = one if len(items) == 1 else many or one + "s"
+    shown = "; ".join(item[:MAX_ITEM] for item in items[:MAX_ITEMS])
+    rest = f"; and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""
+    return f"{len(items)} {noun}: {shown}{rest}"
