@@ -26,9 +26,9 @@ def family_problems(inspected: Iterable[Inspected]) -> Iterator[Problem]:
     namespaces: defaultdict[Namespace, dict[VersionName, tuple[Manifest, Inspected]]]
     namespaces = defaultdict(dict)
     for one in inspected:
-        if (manifest := one.manifest) is not None:
+        if (manifest := one.kin) is not None:
             namespace = manifest.namespace or DEFAULT_NAMESPACE
-            namespaces[namespace][manifest.name] = manifest, one
+            namespaces[namespace].setdefault(manifest.name, (manifest, one))
     for family in namespaces.values():
         yield from _problems(family)
 

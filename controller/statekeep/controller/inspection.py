@@ -7,6 +7,7 @@ other documents those that look like an XState machine are one; the rest are som
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.document import Document
@@ -39,6 +40,9 @@ class Inspected:
     document: Document
     manifest: Manifest | None
     """``None`` for a bare machine, and for a manifest with errors or a name that another one has too."""
+
+    kin: Manifest | None
+    """What of a manifest matters to its family, even if other parts of it are wrong; its definition may be missing."""
 
     machine: Machine | None
     """``None`` if the definition has errors."""
@@ -74,13 +78,14 @@ def inspect(document: Document, manifest: Manifest | None, *, is_manifest: bool)
     """Look at the statechart of a document, whatever else has been found in it."""
     if not is_manifest:
         return _bare(document)
+    kin = manifest or _kin(document.value)
     definition = manifest.definition if manifest else _definition(document.value)
     if definition is None:
-        return Inspected(document, manifest, None, ())
+        return Inspected(document, None, kin, None, ())
     examination = examine(in_canonical_order(definition), DEFAULT_LIMITS)
     findings = (found.under(DEFINITION) for found in examination.findings)
     problems = tuple(map(document.problem, findings))
-    return Inspected(document, manifest, examination.machine, problems)
+    return Inspected(document, manifest, kin, examination.machine, problems)
 
 
 def is_machine(document: Document) -> bool:
@@ -142,22 +147,29 @@ def _bare(document: Document) -> Inspected:
     problems += map(document.problem, examination.findings)
     unread = any(problem.severity is Severity.ERROR for problem in document.problems)
     machine = None if unread else examination.machine
-    return Inspected(document, None, machine, tuple(problems), is_manifest=False)
+    return Inspected(document, None, None, machine, tuple(problems), is_manifest=False)
+
+
+def _kin(value: JsonValue) -> Manifest | None:
+    """Return what a manifest with errors says of its place in its family, if that can be read."""
+    document: Any = value
+    try:
+        metadata, spec = document["metadata"], document["spec"]
+        place = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
+        family = {key: spec[key] for key in ("machine", "parentId") if key in spec}
+        return _parsed(place, {**family, "definition": {}})
+    except (KeyError, TypeError, ManifestInvalid):
+        return None  # why has been said of the manifest itself
 
 
 def _definition(value: JsonValue) -> JsonObject | None:
-    """Return the definition in a manifest that has errors elsewhere, read as that of one that has none."""
-    match value:
-        case {"spec": {"definition": dict() as definition}}:
-            sound: JsonObject = {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "metadata": {"name": "sound"},
-                "spec": {"definition": definition},
-            }
-        case _:
-            return None
+    """Return the definition in a manifest with errors elsewhere, read as that of one without."""
+    document: Any = value
     try:
-        return parse(sound).definition
-    except ManifestInvalid:
-        return None  # what it cannot hold has been said of the manifest itself
+        return _parsed({"name": "v"}, {"definition": document["spec"]["definition"]}).definition
+    except (KeyError, TypeError, ManifestInvalid):
+        return None
+
+
+def _parsed(metadata: JsonObject, spec: JsonObject) -> Manifest:
+    return parse({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec})

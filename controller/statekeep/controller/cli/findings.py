@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from statekeep.controller.cli.printable import printable
 from statekeep.controller.manifest.problem import Problem
 from statekeep.engine.finding import Severity
 
@@ -74,7 +75,7 @@ def _coloured(problem: Problem) -> str:
     colour = _COLOURS[problem.severity]
     severity = click.style(f"{problem.severity}[{problem.code}]", fg=colour, bold=True)
     pointer = f" {problem.pointer}" if problem.pointer else ""
-    return f"{_plain(place)}: {severity}{_plain(pointer)}: {_plain(problem.message)}"
+    return f"{printable(place)}: {severity}{printable(pointer)}: {printable(problem.message)}"
 
 
 def _summary(tally: Mapping[str, int]) -> str:
@@ -90,13 +91,6 @@ def _summary(tally: Mapping[str, int]) -> str:
 
 def _noun(plural: str, number: int) -> str:
     return plural.removesuffix("s") if number == 1 else plural
-
-
-def _plain(text: str) -> str:
-    """Return a text in which nothing can steer a terminal or break the line."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _echo(lines: Sequence[str]) -> None:

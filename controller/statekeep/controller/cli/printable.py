@@ -1,0 +1,12 @@
+"""Text of others on our terminal."""
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which nothing can steer a terminal, break the line or fail to be encoded.
+
+    >>> print(printable("PAY\n\x1b[2J"), printable("\ud800"), printable("Gebühr"))
+    PAY\n\x1b[2J \ud800 Gebühr
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
