@@ -135,8 +135,9 @@ def python_statemachine() -> float | None:
     """Return the steps a second of ``python-statemachine`` on the loan machine, ``None`` if it is missing."""
     if (package := _optional("statemachine")) is None:
         return None
-    source, target = LOAN["states"], {}
+    source = LOAN["states"]
     assert isinstance(source, dict)
+    target: dict[str, Any] = {}
     states = {
         key: package.State(key, initial=key == "idle", final=key == "approved") for key in source
     }

@@ -50,11 +50,13 @@ def document_findings(definition: object, limits: Limits) -> Iterator[Finding]:
                 yield Code.TOO_LARGE.at("", message)
                 return
             here = (place, token) if depth else None
-            if isinstance(container, dict):
-                yield from _key_findings(token, place)
-                if type(token) is not str:
-                    continue
-            if type(value) is dict or type(value) is list:
+            if type(token) is not str and isinstance(container, dict):
+                yield _wrong_key(token, place)
+                continue
+            if type(token) is str and not _is_storable(token):
+                message = f"The key {quoted(token)} contains {_trouble(token)}; remove it."
+                yield Code.UNSTORABLE_TEXT.at(_pointer(place), message)
+            if isinstance(value, dict | list):
                 pending.append((value, here, depth + 1))
             elif type(value) is not str or not _is_storable(value):
                 yield from _scalar_findings(value, here)
@@ -68,16 +70,12 @@ def _is_storable(text: str) -> bool:
     return (text.isascii() and "\0" not in text) or not _trouble(text)
 
 
-def _key_findings(key: object, place: Place) -> Iterator[Finding]:
-    if type(key) is not str:
-        # Only what is surely short: turning a number of a million digits into text raises.
-        small = type(key) is bool or (type(key) is int and abs(key) <= SAFE_INTEGER)
-        shown = f" ({key})" if small else ""
-        message = f"A key is {kind_of(key)}{shown}, not text; put it in quotes."
-        yield Code.NOT_JSON.at(_pointer(place), message)
-    elif not _is_storable(key):
-        message = f"The key {quoted(key)} contains {_trouble(key)}; remove it."
-        yield Code.UNSTORABLE_TEXT.at(_pointer(place), message)
+def _wrong_key(key: object, place: Place) -> Finding:
+    # Shown only if surely short: turning a number of a million digits into text raises.
+    is_short = type(key) is bool or (type(key) is int and abs(key) <= SAFE_INTEGER)
+    shown = f" ({key})" if is_short else ""
+    message = f"A key is {kind_of(key)}{shown}, not text; put it in quotes."
+    return Code.NOT_JSON.at(_pointer(place), message)
 
 
 def _scalar_findings(value: object, place: Place) -> Iterator[Finding]:

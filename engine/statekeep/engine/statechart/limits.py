@@ -11,7 +11,7 @@ class Limits:
     """
 
     definition_bytes: int = 1_048_576
-    """Bytes of the definition as compact JSON. etcd takes 1.5 MB, and the manifest holds more than it."""
+    """Size of the definition as compact JSON, about. etcd takes 1.5 MB, and the manifest holds more than it."""
 
     json_depth: int = 256
     """Arrays and objects inside each other, ``meta`` and ``params`` included: JSON libraries recurse."""

@@ -1,7 +1,7 @@
 """The transitions of a state as they are written, under the descriptors that XState keeps them by."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from statekeep.engine.finding import escape
 from statekeep.engine.json import JsonObject, JsonValue
@@ -12,8 +12,7 @@ ALWAYS = ""
 """The descriptor of eventless transitions."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Written:
+class Written(NamedTuple):
     """One transition as written."""
 
     event: str
@@ -24,8 +23,7 @@ class Written:
     guarded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """The transitions of one state that share a descriptor; the first that is not guarded is taken."""
 
     event: str
