@@ -1,12 +1,13 @@
 """History paths: the pattern of events that makes an actor eligible for a version.
 
 A path is matched from the first event on and the rest of the history is free. ``"*"`` stands for exactly one event,
-``"**"`` for any number, none included. Matching is a walk of all the positions that the path can be
-in at once, so its cost is the length of the path per event, whatever the pattern. It is monotone:
-once a history matches, every longer one does, and a history that diverged can never match again.
+``"**"`` for any number, none included. Matching follows all the positions that the path can be in at
+once, as the bits of one integer: an event costs two or three operations on it, whatever the pattern.
+It is monotone: once a history matches, every longer one does, and a history that diverged can never
+match again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,8 +29,8 @@ class Matched:
 class Open:
     """The history does not contain the path yet; later events may still complete it."""
 
-    positions: frozenset[int]
-    """The elements of the path that the next event may meet, counted from 0."""
+    positions: int
+    """Bit n: the next event may meet element n of the path, counted from 0 without repetitions of ``**``."""
 
     events: int
     """How many events have been read."""
@@ -45,8 +46,8 @@ class Diverged:
     event_type: str
     """Its type."""
 
-    expected: tuple[str, ...]
-    """What the path would have allowed there; sorted, never empty."""
+    expected: str
+    """The one type that the path would have allowed there."""
 
 
 Verdict = Matched | Open | Diverged
@@ -61,23 +62,20 @@ class HistoryPath:
 
     def start(self) -> Verdict:
         """Return the verdict on the empty history."""
-        return self._verdict(self._closure({0}), events=0)
+        return self._verdict(1, events=0)
 
     def advance(self, verdict: Verdict, event_type: str) -> Verdict:
         """Return the verdict after one more event."""
         if not isinstance(verdict, Open):
             return verdict
-        reached: set[int] = set()
-        for position in verdict.positions:
-            element = self.elements[position]
-            if element == ANY:
-                reached.add(position)
-            elif element in (ONE, event_type):
-                reached.add(position + 1)
+        here, places = verdict.positions, self._places
+        met = here & (places.get(ONE, 0) | places.get(event_type, 0))
+        reached = met << 1 | here & places.get(ANY, 0)
         if not reached:
-            expected = tuple(sorted({self.elements[position] for position in verdict.positions}))
+            # Where the path stands at several elements, "**" is among them and takes every event.
+            expected = self._distinct[here.bit_length() - 1]
             return Diverged(verdict.events + 1, event_type, expected)
-        return self._verdict(self._closure(reached), verdict.events + 1)
+        return self._verdict(reached, verdict.events + 1)
 
     def verdict(self, history: Iterable[str]) -> Verdict:
         """Return the verdict on a whole history, oldest event first.
@@ -85,7 +83,7 @@ class HistoryPath:
         >>> HistoryPath(("A", "*")).verdict(["A", "B", "C"])
         Matched()
         >>> HistoryPath(("A", "B")).verdict(["A", "C"])
-        Diverged(position=2, event_type='C', expected=('B',))
+        Diverged(position=2, event_type='C', expected='B')
         """
         verdict = self.start()
         for event_type in history:
@@ -99,17 +97,30 @@ class HistoryPath:
             return None
         return fingerprint(self.elements)
 
-    def _closure(self, positions: set[int]) -> frozenset[int]:
-        """Return the positions and those behind every ``**`` that may stand for nothing."""
-        closed = set(positions)
-        for position in positions:
-            while position < len(self.elements) and self.elements[position] == ANY:
-                position += 1
-                closed.add(position)
-        return frozenset(closed)
+    @cached_property
+    def _distinct(self) -> tuple[str, ...]:
+        """The elements without a ``**`` behind another, which would say nothing new."""
+        before = ("", *self.elements)
+        pairs = zip(before, self.elements, strict=False)
+        return tuple(element for last, element in pairs if not last == element == ANY)
 
-    def _verdict(self, positions: frozenset[int], events: int) -> Verdict:
-        return Matched() if len(self.elements) in positions else Open(positions, events)
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        """For each element the positions where it stands, as bits."""
+        places: dict[str, int] = {}
+        for position, element in enumerate(self._distinct):
+            places[element] = places.get(element, 0) | 1 << position
+        return places
+
+    def _verdict(self, positions: int, events: int) -> Verdict:
+        """Return the verdict at these positions and at those behind a ``**``, which may stand for nothing."""
+        positions |= (positions & self._places.get(ANY, 0)) << 1
+        return Matched() if positions >> len(self._distinct) else Open(positions, events)
+
+    def progress(self, verdict: Open) -> tuple[int, int]:
+        """Return how many events of the path have been met, and how many it has; ``**`` counts as none."""
+        plain = [element != ANY for element in self._distinct]
+        return sum(plain[: verdict.positions.bit_length() - 1]), sum(plain)
 
 
 def explain(path: HistoryPath, verdict: Open | Diverged) -> str:
@@ -122,7 +133,7 @@ def explain(path: HistoryPath, verdict: Open | Diverged) -> str:
     '2 of 3 events so far'
     """
     if isinstance(verdict, Diverged):
-        expected = " or ".join("any event" if e in (ONE, ANY) else e for e in verdict.expected)
-        return f"event {verdict.position} is {verdict.event_type}, the path has {expected}"
-    plain = [element != ANY for element in path.elements]
-    return f"{sum(plain[: max(verdict.positions)])} of {sum(plain)} events so far"
+        found = f"event {verdict.position} is {verdict.event_type}"
+        return f"{found}, the path has {verdict.expected}"
+    met, wanted = path.progress(verdict)
+    return f"{met} of {wanted} events so far"
