@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from tests.conformance.xstate_check import PACKAGE, install
+from tests.conformance.xstate_package import PACKAGE, install
 
 from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.compiler import compile_machine

@@ -9,7 +9,6 @@ on it, we are compared with XState on a snapshot that has been stored; such mach
 import argparse
 import json
 import random
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.xstate_package import VERSION, install, script
 from tests.engine.statechart import generator
 
 from statekeep.engine.errors import ChartUnstable
@@ -28,9 +28,6 @@ from statekeep.engine.statechart.interpreter import initial, step
 from statekeep.engine.statechart.limits import DEFAULT_LIMITS
 from statekeep.engine.statechart.validation import examine
 
-VERSION = "5.33.3"
-HERE = Path(__file__).parent
-PACKAGE = HERE.parent.parent / "build" / "xstate"
 ON_PURPOSE = {"bad-history-default", "conflicting-targets", "default-cycle", "unusable-key"}
 """What we refuse and XState runs, until it comes to the place."""
 
@@ -109,36 +106,12 @@ def _report(configuration: Configuration, *, handled: bool) -> JsonObject:
     }
 
 
-def install() -> str | None:
-    """Return why XState cannot be run, if so."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        return "Node and npm are not installed: nothing was compared."
-    manifest = PACKAGE / "node_modules" / "xstate" / "package.json"
-    if manifest.is_file() and json.loads(manifest.read_text())["version"] == VERSION:
-        return None
-    PACKAGE.mkdir(parents=True, exist_ok=True)
-    command = [
-        "npm",
-        "install",
-        "--silent",
-        "--no-save",
-        "--prefix",
-        str(PACKAGE),
-        f"xstate@{VERSION}",
-    ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    return (
-        f"npm could not install xstate {VERSION}: {done.stderr.strip()[-300:]}"
-        if done.returncode
-        else None
-    )
-
-
 def _answers(batch: list[Case]) -> Iterator[dict[str, Any]]:
-    # An import is looked up from where the script lies.
-    script = shutil.copy(HERE / "xstate_check.mjs", PACKAGE)
+    program = str(script(Path(__file__).with_name("xstate_check.mjs")))
     lines = "".join(json.dumps(vars(case)) + "\n" for case in batch)
-    done = subprocess.run(["node", script], input=lines, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["node", program], input=lines, capture_output=True, text=True, check=True
+    )
     return map(json.loads, done.stdout.split("\n")[:-1])
 
 

@@ -73,7 +73,7 @@ def examine(definition: JsonValue, limits: Limits, *, warn: bool = True) -> Exam
             _started(definition, states, limits) if not errors(found) else (None, [])
         )
         found += unstable
-        if warn:
+        if warn and not errors(found):  # what an error breaks would seem unreachable or dead
             found += islice(surprise_findings(nodes, states), limits.findings)
     return Examination(_listed(definition, found, limits, warn=warn), machine)
 

@@ -73,7 +73,7 @@ async def fill(
             chain = extend(row.fingerprint, event_type)
             history = NewHistory(row.history_id, event_type, row.depth + 1, chain)
             steps.append(_Step(missing, row.version_id, history, taken.configuration))
-        elif event_type in machine.event_types:
+        elif event_type in machine.mentioned:
             nowhere.append(missing)
         else:
             unhandled.add(missing)
