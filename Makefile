@@ -34,7 +34,11 @@ test: $(VENV)/.installed  ## Run every test that needs no cluster
 xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
 
-bench-engine: $(VENV)/.installed  ## Measure steps a second and compile time, against xstate and others where present
+$(VENV)/.bench: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
+	@touch $@
+
+bench-engine: $(VENV)/.bench  ## Measure steps a second and compile time, against xstate and others where present
 	@$(BIN)/python -m tests.bench.engine
 
 check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
