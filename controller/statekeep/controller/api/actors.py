@@ -25,6 +25,7 @@ SPAWN_SPACE = uuid.UUID("5a7e4b1e-9d55-4b4f-8f5e-0b6b0f3c8a11")
 
 async def spawn(request: web.Request) -> web.Response:
     """``POST /v1/actors``."""
+    requests.only(request)
     wish = _wish(request, await requests.body(request, bodies.SpawnRequest))
     shared = state(request)
     result = await actors.spawn(shared.database, shared.catalogue, wish)
@@ -38,7 +39,7 @@ async def spawn(request: web.Request) -> web.Response:
     return requests.json_response(
         shown(shared, actor, with_context=True),
         status=HTTPStatus.CREATED if result.created else HTTPStatus.OK,
-        headers={"ETag": f'"{actor.seq}"', "Location": f"/v1/actors/{actor.id}"},
+        headers={"ETag": f'"{actor.seq}"', "Location": f"{request.path}/{actor.id}"},
     )
 
 
@@ -92,7 +93,7 @@ async def index(request: web.Request) -> web.Response:
         done=None if status is None else status == "done",
     )
     _refuse_nul(selection.machine, selection.version, selection.state)
-    after = requests.position(query.get("cursor"), tuple[str])
+    after = requests.position(query.get("cursor"), tuple[bodies.ActorId])
     limit = requests.page_size(request)
     shared = state(request)
     found = await shared.database.read(
@@ -116,7 +117,7 @@ async def history(request: web.Request) -> web.Response:
     """``GET /v1/actors/{id}/events``."""
     requests.only(request, "cursor", "limit")
     actor = await _actor(request)
-    after = requests.position(request.query.get("cursor"), tuple[int])
+    after = requests.position(request.query.get("cursor"), tuple[bodies.RowId])
     limit = requests.page_size(request)
     shared = state(request)
     logged = await shared.database.read(

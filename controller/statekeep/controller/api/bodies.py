@@ -6,12 +6,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@~+=,-]*$"
-"""Ids of actors: safe in a URL path as they are."""
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@~+=,-]*$(?!\n)"
+"""Ids of actors: safe in a URL path as they are. To Python, ``$`` also stands before a last line feed."""
+
+TEXT_PATTERN = r"^[^\x00]*$"
+"""What Postgres can store."""
 
 ActorId = Annotated[str, Meta(min_length=1, max_length=253, pattern=ID_PATTERN)]
-Name = Annotated[str, Meta(min_length=1, max_length=253)]
-Key = Annotated[str, Meta(min_length=1, max_length=255)]
+Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=TEXT_PATTERN)]
+Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=TEXT_PATTERN)]
+RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Json = dict[str, Any]
 
 
@@ -65,7 +69,7 @@ class PreviewRequest(Request, kw_only=True):
     parent_id: Name
     history_path: (
         Annotated[
-            list[Annotated[str, Meta(min_length=1, max_length=256)]],
+            list[Annotated[str, Meta(min_length=1, max_length=256, pattern=TEXT_PATTERN)]],
             Meta(min_length=1, max_length=256),
         ]
         | UnsetType

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from statekeep.controller.api import bodies, requests
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
-from statekeep.controller.api.problems import Problem, invalid, missing, translated
+from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import State, state
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
@@ -33,12 +33,16 @@ _log = logging.getLogger(__name__)
 
 NDJSON = "application/x-ndjson"
 
+MAX_ITEMS = 20_000
+"""Events of one array: their results are held until the last one is there."""
+
 MAX_LINE_BYTES = 2 * 1024 * 1024
 """One line of an NDJSON stream."""
 
 
 async def send(request: web.Request) -> web.Response:
     """``POST /v1/actors/{id}/events``."""
+    requests.only(request)
     actor_id = request.match_info["id"]
     body = await requests.body(request, bodies.EventRequest)
     event = _event(
@@ -67,30 +71,35 @@ async def send(request: web.Request) -> web.Response:
 
 async def send_many(request: web.Request) -> web.StreamResponse:
     """``POST /v1/events``: a JSON array, or NDJSON of any length; one result each, in order."""
+    requests.only(request)
     if request.content_type == NDJSON:
         return await _stream(request)
-    items = await requests.body(request, list[msgspec.Raw])
+    items = await requests.body(request, list[Any])
+    if len(items) > MAX_ITEMS:
+        raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
     namespace, shared = requests.namespace(request), state(request)
     results: list[Any] = []
     for start in range(0, len(items), MAX_BATCH):
-        chunk = [bytes(item) for item in items[start : start + MAX_BATCH]]
-        results += await _results(shared, namespace, chunk)
+        results += await _results(shared, namespace, items[start : start + MAX_BATCH])
     return requests.json_response(results)
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
-    """Answer NDJSON line by line, never holding more than a batch of it."""
+    """Answer NDJSON as it arrives, never holding more than a batch of it.
+
+    The status has been sent by the time a later line is read: if the stream cannot be read on, the
+    last line of the answer is the problem.
+    """
     namespace, shared = requests.namespace(request), state(request)
     response = web.StreamResponse(headers={"Content-Type": NDJSON})
     await response.prepare(request)
-    chunk: list[bytes] = []
-    async for line in _lines(request):
-        chunk.append(line)
-        if len(chunk) == MAX_BATCH:
-            await _write(response, await _results(shared, namespace, chunk))
-            chunk = []
-    if chunk:
-        await _write(response, await _results(shared, namespace, chunk))
+    try:
+        async for lines in _lines(request):
+            await _write(response, await _results(shared, namespace, lines))
+    except ConnectionError:
+        raise
+    except Exception as error:
+        await _write(response, [logged(error, request).document()])
     await response.write_eof()
     return response
 
@@ -99,28 +108,35 @@ async def _write(response: web.StreamResponse, results: Sequence[Any]) -> None:
     await response.write(b"".join(msgspec.json.encode(result) + b"\n" for result in results))
 
 
-async def _lines(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield the lines of the body that are not blank; an endless one becomes a bad one."""
+async def _lines(request: web.Request) -> AsyncIterator[list[bytes]]:
+    """Yield the lines that are not blank, as they arrive, at most a batch at a time.
+
+    An endless line becomes a bad one.
+    """
     rest = b""
     async for block in request.content.iter_any():
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield line
+        *complete, rest = (rest + block).split(b"\n")
+        lines = [line for line in complete if line.strip()]
+        for start in range(0, len(lines), MAX_BATCH):
+            yield lines[start : start + MAX_BATCH]
         rest = rest[: MAX_LINE_BYTES + 1]
     if rest.strip():
-        yield rest
+        yield [rest]
 
 
-async def _results(shared: State, namespace: Namespace, raw: Sequence[bytes]) -> list[Any]:
-    """Return one result for every item: an answer, or a problem of its own."""
-    results: list[Any] = [None] * len(raw)
+async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) -> list[Any]:
+    """Return one result for every item: an answer, or a problem of its own.
+
+    Args:
+        shared: the store.
+        namespace: of all the actors.
+        items: JSON values, or lines that should hold one each.
+    """
+    results: list[Any] = [None] * len(items)
     wanted: dict[int, Event] = {}
-    for number, item in enumerate(raw):
+    for number, item in enumerate(items):
         try:
-            if len(item) > MAX_LINE_BYTES:
-                raise invalid(f"an item has at most {MAX_LINE_BYTES} bytes")
-            body = requests.decode(item, bodies.BatchEvent)
+            body = _batch_event(item)
             if_seq = None if body.if_seq is UNSET else body.if_seq
             wanted[number] = _event(
                 namespace, body.actor, body, key=None, if_seq=if_seq, strict=body.strict
@@ -132,6 +148,14 @@ async def _results(shared: State, namespace: Namespace, raw: Sequence[bytes]) ->
     for number, outcome in zip(numbers, outcomes, strict=True):
         results[number] = _item(outcome)
     return results
+
+
+def _batch_event(item: Any) -> bodies.BatchEvent:
+    if not isinstance(item, bytes):
+        return requests.convert(item, bodies.BatchEvent)
+    if len(item) > MAX_LINE_BYTES:
+        raise invalid(f"a line has at most {MAX_LINE_BYTES} bytes")
+    return requests.decode(item, bodies.BatchEvent)
 
 
 def _item(outcome: Outcome) -> Any:
@@ -158,8 +182,6 @@ def _event(
         raise invalid(f"type: {reason}")
     if key is None and body.id is not UNSET:
         key = body.id
-    if key is not None and "\0" in key:
-        raise invalid("id: a key holds no NUL character")
     data = None if body.data is UNSET else requests.encode(body.data)
     context = None if body.context is UNSET else body.context
     return Event(

@@ -21,6 +21,9 @@ TYPE_BASE = "https://statekeep.io/problems/"
 RETRY_AFTER_S = 1
 """What a caller is told to wait when Postgres does not answer."""
 
+CALLER_GONE = 499
+"""Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -93,6 +96,12 @@ def translated(error: Exception) -> Problem:
             return invalid(str(error))
         case SealBroken():
             return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "not-decryptable", str(error))
+        case web.RequestPayloadError():
+            return Problem(
+                HTTPStatus.BAD_REQUEST,
+                "broken-body",
+                "the body broke off, or its encoding is wrong",
+            )
         case web.HTTPException():
             return _from_aiohttp(error)
         case _:
@@ -103,25 +112,35 @@ def translated(error: Exception) -> Problem:
 
 def _from_aiohttp(error: web.HTTPException) -> Problem:
     status = HTTPStatus(error.status)
-    details = {
-        HTTPStatus.NOT_FOUND: "there is nothing at this path",
-        HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is larger than the limit",
+    known = {
+        HTTPStatus.NOT_FOUND: ("not-found", "there is nothing at this path"),
+        HTTPStatus.METHOD_NOT_ALLOWED: (
+            "method-not-allowed",
+            "this path does not take this method",
+        ),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("too-large", "the body is larger than the limit"),
     }
+    kind, detail = known.get(status, ("refused", error.reason or status.phrase))
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    kind = status.phrase.lower().replace(" ", "-")
-    return Problem(status, kind, details.get(status, status.phrase), headers=headers)
+    return Problem(status, kind, detail, headers=headers)
+
+
+def logged(error: Exception, request: web.Request) -> Problem:
+    """Return the problem for an error; write down what nobody expected."""
+    problem = translated(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
+    return problem
 
 
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever is raised below into a problem, and log what nobody expected."""
+    """Turn whatever is raised below into a problem."""
     try:
         return await handler(request)
+    except ConnectionError:
+        return web.Response(status=CALLER_GONE)
     except Exception as error:
         if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
             raise
-        problem = translated(error)
-        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
-        return problem.response()
+        return logged(error, request).response()

@@ -17,16 +17,19 @@ MAX_PAGE = 1_000
 
 DEFAULT_PAGE = 100
 
+MAX_DEPTH = 300
+"""Arrays and objects inside each other: a definition of the greatest depth, and what is around it."""
+
 T = TypeVar("T")
 
-_NAMESPACE = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_SEQ_TAG = re.compile(r'^(?:W/)?"(\d{1,18})"$')
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SEQ_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 
 
 def namespace(request: web.Request) -> Namespace:
     """Return the namespace of the path, or else the server's default."""
     name = request.match_info.get("namespace") or request.app[DEFAULT_NAMESPACE]
-    if not _NAMESPACE.match(name):
+    if not _NAMESPACE.fullmatch(name):
         raise invalid("a namespace is a DNS label: lowercase letters, digits and hyphens")
     return Namespace(name)
 
@@ -46,16 +49,50 @@ async def body(request: web.Request, kind: type[T]) -> T:
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
-    """Return JSON as a value of the given type."""
+    """Return JSON as a value of the given type.
+
+    In two steps, so that a text that is no JSON at all is told from one that says something else.
+    """
     try:
-        return msgspec.json.decode(raw, type=kind)
+        value = msgspec.json.decode(raw)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"the body is not JSON: {error}" if raw else "the body is empty, JSON is expected"
         raise Problem(HTTPStatus.BAD_REQUEST, "not-json", message) from error
     except RecursionError as error:
-        raise invalid("the body is nested too deeply") from error
+        raise _too_deep() from error
+    return convert(value, kind)
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """Return what was JSON as a value of the given type."""
+    if _is_deep(value):
+        raise _too_deep()
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from error
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether a value is nested deeper than whatever walks it later can go."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        within: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                within.extend(one.values())
+            elif isinstance(one, list):
+                within.extend(one)
+        if not within:
+            return False
+        level = within
+    return True
+
+
+def _too_deep() -> Problem:
+    return invalid(f"the body is nested too deeply: at most {MAX_DEPTH} levels")
 
 
 def encode(value: Any) -> bytes:
@@ -90,7 +127,7 @@ def if_match(request: web.Request) -> int | None:
     raw = request.headers.get("If-Match")
     if raw is None or raw.strip() == "*":
         return None
-    tag = _SEQ_TAG.match(raw.strip())
+    tag = _SEQ_TAG.fullmatch(raw.strip())
     if tag is None:
         raise Problem(
             HTTPStatus.BAD_REQUEST, "if-match", 'If-Match takes the actor\'s seq in quotes: "3"'
@@ -107,7 +144,8 @@ def is_strict(request: web.Request) -> bool:
 def page_size(request: web.Request) -> int:
     """Return how many items the caller wants on a page."""
     raw = request.query.get("limit", str(DEFAULT_PAGE))
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:9]) <= MAX_PAGE:
+    is_number = raw.isascii() and raw.isdigit() and len(raw) <= 9
+    if not is_number or not 1 <= int(raw) <= MAX_PAGE:
         raise invalid(f"limit is a number from 1 to {MAX_PAGE}")
     return int(raw)
 
@@ -116,7 +154,8 @@ def only(request: web.Request, *names: str) -> None:
     """Refuse a query parameter that is not among the names: a misspelt filter must not match all."""
     for name in request.query:
         if name not in names:
-            raise invalid(f"unknown query parameter {name}; known: {', '.join(sorted(names))}")
+            known = ", ".join(sorted(names)) or "none"
+            raise invalid(f"unknown query parameter {name}; known: {known}")
 
 
 def cursor(*position: str | int) -> str:
