@@ -12,6 +12,7 @@ import aiohttp
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from tests.api.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.api.app import create
 from statekeep.controller.api.server import listening
@@ -23,7 +24,6 @@ from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy
 from statekeep.engine.store.database import Database, connect
 from statekeep.engine.store.keyring import KeyRing
-from tests.api.definitions import LOAN_1, LOAN_2
 
 KEYS = KeyRing({"test": bytes(range(32))})
 PROBLEM = "application/problem+json"

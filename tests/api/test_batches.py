@@ -4,13 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-
 import pytest
+from tests.api.conftest import Site
+from tests.api.definitions import COUNTER
 
 from statekeep.controller.api.batcher import MAX_BATCH
 from statekeep.controller.api.events import MAX_ITEMS, MAX_LINE_BYTES
-from tests.api.conftest import Site
-from tests.api.definitions import COUNTER
 
 EVENTS = "/v1/events"
 NDJSON = "application/x-ndjson"

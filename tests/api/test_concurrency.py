@@ -2,9 +2,10 @@
 
 import random
 
-from statekeep.engine.history.fingerprint import fingerprint, show
 from tests.api.conftest import Site, together
 from tests.api.definitions import COUNTER
+
+from statekeep.engine.history.fingerprint import fingerprint, show
 
 
 async def test_events_from_fifty_connections_for_one_actor_come_one_after_another(

@@ -2,10 +2,11 @@
 
 import psycopg
 import pytest
-
-from statekeep.engine.history.fingerprint import fingerprint, show
 from tests.api.conftest import Site
 from tests.api.definitions import PLAYER
+
+from statekeep.engine.history.fingerprint import fingerprint, show
+from statekeep.engine.json import JsonValue
 
 
 async def test_an_event_answers_where_the_actor_is_now(site: Site) -> None:
@@ -153,7 +154,7 @@ async def test_a_context_that_grows_beyond_its_limit_is_refused_and_nothing_chan
     assert (await site.send("a", "PAY", context={"a": None})).body["seq"] == 2
 
 
-PAYLOADS = [
+PAYLOADS: list[JsonValue] = [
     None,
     0,
     -1.5e-300,

@@ -1,7 +1,6 @@
 """Whatever a caller sends, the answer is a problem that says what is wrong (RFC 9457)."""
 
 import pytest
-
 from tests.api.conftest import Site
 
 ACTORS = "/v1/actors"

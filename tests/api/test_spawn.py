@@ -1,7 +1,6 @@
 """Spawning: which version, which id, and that a retry finds what the first call made."""
 
 import pytest
-
 from tests.api.conftest import Site, together
 from tests.api.definitions import COUNTER, LOAN_2
 
