@@ -2,6 +2,9 @@
 
 import asyncio
 
+from tests.store.conftest import World
+from tests.store.definitions import LOAN_1, LOAN_2
+
 from statekeep.engine.routing.decision import Reason
 from statekeep.engine.routing.policy import (
     CompletedActors,
@@ -11,8 +14,6 @@ from statekeep.engine.routing.policy import (
 )
 from statekeep.engine.store.deployments import Deployment, Held, NotShown
 from statekeep.engine.store.events import Answer
-from tests.store.conftest import World
-from tests.store.definitions import LOAN_1, LOAN_2
 
 
 async def test_two_actors_in_one_state_part_by_their_history(world: World) -> None:

@@ -5,13 +5,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from tests.conftest import KEYS
+from tests.store.conftest import World
+from tests.store.definitions import LOAN_1
 
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.store.database import Database, check, connect, upgrade
 from statekeep.engine.store.schema import SCHEMA, metadata
-from tests.conftest import KEYS
-from tests.store.conftest import World
-from tests.store.definitions import LOAN_1
 
 
 async def test_the_revisions_create_exactly_the_tables_of_the_code(database: Database) -> None:
