@@ -1,0 +1,245 @@
+"""What an event does to an actor, and what it must leave alone."""
+
+import json
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.store.conftest import World
+from tests.store.definitions import LOAN_1
+
+from statekeep.engine.history.fingerprint import fingerprint, show
+from statekeep.engine.ids import ActorId, Namespace
+from statekeep.engine.json import JsonObject
+from statekeep.engine.store.catalogue import Catalogue
+from statekeep.engine.store.events import (
+    ActorMissing,
+    Answer,
+    ContextRefused,
+    Failed,
+    SeqDiffers,
+    Unhandled,
+    Unstable,
+    rounds,
+)
+from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.versions import StoredVersion
+
+RESTLESS: JsonObject = {
+    "initial": "calm",
+    "states": {
+        "calm": {"on": {"GO": "a", "STEP": "next"}},
+        "next": {},
+        "a": {"always": "b"},
+        "b": {"always": "a"},
+    },
+}
+"""``GO`` never comes to rest."""
+
+
+async def context_of(world: World, actor_id: str) -> object:
+    actor = await world.actor(actor_id)
+    if actor.context is None:
+        return None
+    return json.loads(world.database.keys.open(actor.context, context_place(actor.key)))
+
+
+async def test_an_answer_says_where_the_actor_is_now(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    answer = await world.answered("a", "PAY")
+    assert (answer.actor_id, answer.configuration.label, answer.seq) == ("a", "documents", 2)
+    assert answer.fingerprint == show(fingerprint(["START", "PAY"]))
+    assert (answer.handled, answer.repeated) == (True, False)
+
+
+async def test_an_event_that_no_transition_takes_changes_nothing(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    before = await world.actor("a")
+    for event_type in ("APPROVE", "UNHEARD_OF"):
+        answer = await world.answered("a", event_type, data=b"{}", context={"x": 1})
+        assert (answer.handled, answer.seq) == (False, 1)
+        assert answer.fingerprint == before.fingerprint
+    assert await world.actor("a") == before
+    assert len(await world.log("a")) == 1
+
+
+async def test_in_strict_handling_it_is_refused(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    refused = await world.send("a", "APPROVE", strict=True)
+    assert isinstance(refused, Unhandled)
+    assert refused.answer.configuration.label == "fee"
+    assert (await world.answered("a", "PAY", strict=True)).handled
+
+
+async def test_an_event_for_another_seq_is_refused(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    assert await world.send("a", "PAY", if_seq=0) == SeqDiffers(0, 1)
+    assert await world.place("a") == ("v1", "fee")
+    assert (await world.answered("a", "PAY", if_seq=1)).seq == 2
+
+
+async def test_an_actor_that_does_not_exist_is_named(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    assert await world.send("nobody", "START") == ActorMissing(ActorId("nobody"))
+
+
+async def test_actors_of_another_namespace_do_not_exist(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1")
+    stranger = World(world.database, namespace=Namespace("other"))
+    assert isinstance(await stranger.send("a", "START"), ActorMissing)
+
+
+@pytest.mark.parametrize(
+    ("before", "patch", "after"),
+    [
+        (b'{"a": 1, "b": 2}', {"b": None, "c": 3}, {"a": 1, "c": 3}),
+        (b'{"a": {"b": 1, "c": 2}}', {"a": {"b": None}}, {"a": {"c": 2}}),
+        (b'{"a": {"b": 1}}', {"a": [1, None]}, {"a": [1, None]}),
+        (b'{"a": [1]}', {"a": {"b": None}}, {"a": {}}),
+        (None, {"a": {"b": None, "c": "é"}}, {"a": {"c": "é"}}),
+        (b'{"a": 1}', {}, {"a": 1}),
+    ],
+    ids=[
+        "null removes",
+        "objects are merged inside each other",
+        "an array replaces, nulls and all",
+        "an object replaces an array",
+        "without a context it starts from an empty one",
+        "the empty patch",
+    ],
+)
+async def test_a_context_is_patched_as_rfc_7396_says(
+    world: World, before: bytes | None, patch: JsonObject, after: JsonObject
+) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", context=before)
+    await world.answered("a", "START", context=patch)
+    assert await context_of(world, "a") == after
+
+
+async def test_patches_in_one_batch_are_applied_in_order(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START", "WAIVE", "UPLOAD", context=b"{}")
+    kinds = ["BACK", "UPLOAD"] * 5
+    events = [world.event("a", kind, context={str(n): n}) for n, kind in enumerate(kinds)]
+    await world.process(*events, world.event("a", "BACK", context={"3": None}))
+    assert await context_of(world, "a") == {str(n): n for n in range(10) if n != 3}
+
+
+async def test_an_event_without_a_patch_leaves_the_context_as_it_was(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", context=b'{"a": 1}')
+    await world.answered("a", "START")
+    assert await context_of(world, "a") == {"a": 1}
+
+
+async def test_a_context_that_grows_too_large_is_refused_with_its_event(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", context=b'{"a": 1}')
+    refused = await world.send("a", "START", context={"b": "x" * 1024 * 1024})
+    assert isinstance(refused, ContextRefused)
+    assert "the limit is 1048576" in refused.reason
+    assert await world.place("a") == ("v1", "idle")
+    assert await context_of(world, "a") == {"a": 1}
+
+
+async def test_many_events_for_one_actor_in_one_batch_keep_their_order(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1")
+    await world.spawn("b", "v1")
+    kinds = ["START", "PAY", "PAY", "UPLOAD", "BACK", "UPLOAD", "APPROVE", "BACK"]
+    outcomes = await world.process(*(world.event(actor, kind) for kind in kinds for actor in "ab"))
+    handled = [outcome.handled for outcome in outcomes if isinstance(outcome, Answer)]
+    assert handled[::2] == handled[1::2] == [True, True, False, True, True, True, True, False]
+    assert [logged.event_type for logged in await world.log("a")] == [
+        kind for kind, taken in zip(kinds, handled[::2], strict=True) if taken
+    ]
+
+
+def test_a_round_has_an_actor_at_most_once(world: World) -> None:
+    events = [world.event(actor, "X") for actor in "abacab"]
+    assert rounds(events) == [[0, 1, 3], [2, 5], [4]]
+
+
+async def test_an_event_that_never_comes_to_rest_changes_nothing(world: World) -> None:
+    await world.propose("v1", RESTLESS)
+    await world.spawn("a", "v1")
+    await world.spawn("b", "v1")
+    before = await world.actor("a")
+    stuck, moved = await world.process(
+        world.event("a", "GO", idempotency_key="k"), world.event("b", "STEP")
+    )
+    assert stuck == Unstable("calm")
+    assert isinstance(moved, Answer)
+    assert moved.configuration.label == "next"
+    assert await world.actor("a") == before
+    assert await world.send("a", "GO", idempotency_key="k") == Unstable("calm")
+
+
+async def test_one_event_that_cannot_be_stored_does_not_fail_its_neighbours(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    for actor in "abc":
+        await world.spawn(actor, "v1")
+    outcomes = await world.process(
+        world.event("a", "START"),
+        world.event("b", "START", idempotency_key="not\0text"),
+        world.event("c", "START"),
+    )
+    assert [type(outcome) for outcome in outcomes] == [Answer, Failed, Answer]
+    assert [(await world.actor(actor)).seq for actor in "abc"] == [1, 0, 1]
+
+
+async def test_made_up_event_types_do_not_fill_the_table_of_edges(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    before = [await world.count(table) for table in ("edge", "cohort", "history", "event")]
+    for number in range(20):
+        assert not (await world.answered("a", f"MADE_UP_{number}")).handled
+    after = [await world.count(table) for table in ("edge", "cohort", "history", "event")]
+    assert after == before
+
+
+class Watched(Catalogue):
+    """A catalogue that counts how often somebody needs a machine."""
+
+    asked = 0
+
+    async def version(self, connection: AsyncConnection, version_id: int) -> StoredVersion:
+        self.asked += 1
+        return await super().version(connection, version_id)
+
+
+async def test_an_edge_is_filled_in_once_and_then_needs_no_interpreter(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("first", "v1", "START", "PAY")
+    assert not (await world.answered("first", "START")).handled
+    filled = await world.count("edge")
+    await world.spawn("second", "v1")
+
+    watched = Watched()
+    later = World(world.database, watched)
+    for event_type, handled in [("START", True), ("PAY", True), ("START", False)]:
+        assert (await later.answered("second", event_type)).handled is handled
+    assert watched.asked == 0
+    assert await world.count("edge") == filled
+    await later.answered("second", "UPLOAD")
+    assert watched.asked == 1
+
+
+async def test_the_log_is_kept_apart_from_what_the_actor_becomes(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    logged = await world.log("a")
+    assert [(one.seq, one.event_type, one.configuration.label) for one in logged] == [
+        (1, "START", "fee"),
+        (2, "PAY", "documents"),
+    ]
+    assert [one.fingerprint for one in logged] == [
+        show(fingerprint(["START"])),
+        show(fingerprint(["START", "PAY"])),
+    ]
+    assert logged[0].at <= logged[1].at
