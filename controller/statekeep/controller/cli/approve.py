@@ -1,12 +1,12 @@
 """``statekeep approve``: write the approval of a preview into its manifest."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from statekeep.controller.cli.borrowed import replace, text
 from statekeep.controller.cli.calls import CallFailed, calling, server_option
 from statekeep.controller.dev import workspace
 from statekeep.controller.manifest import approval
@@ -75,13 +75,7 @@ async def _version(server: str, name: str) -> Any:
 
 def write_approval(path: Path, name: str, preview_id: str) -> None:
     """Write the annotation into the file, all of it or nothing."""
-    with path.open(encoding="utf-8", newline="") as file:
-        text = file.read()
-    draft = path.with_name(f".{path.name}.approving")
-    with draft.open("w", encoding="utf-8", newline="") as file:
-        file.write(approval.approve(text, name, preview_id))
-    draft.chmod(path.stat().st_mode)
-    os.replace(draft, path)
+    replace(path, approval.approve(text(path), name, preview_id))
 
 
 def _find(name: str) -> Path:

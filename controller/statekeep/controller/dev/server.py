@@ -47,10 +47,17 @@ async def serve(options: Options, console: Console) -> None:
             app = create(database, DEFAULT_NAMESPACE)
             async with listening(app, options.host, options.port) as url:
                 with workspace.announced(options.data, url, options.folder):
-                    console.print(_welcome(url, options.folder), highlight=False, soft_wrap=True)
+                    console.print(
+                        _welcome(url, options.folder), markup=False, highlight=False, soft_wrap=True
+                    )
                     await _until(stop, _reconcile(options.folder, database, console))
             console.print("Stopping: requests in flight are answered …", highlight=False)
-    console.print("Stopped. Everything is kept in", str(options.data), highlight=False)
+    console.print(
+        f"Stopped. Everything is kept in {options.data}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @asynccontextmanager

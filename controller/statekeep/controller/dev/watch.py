@@ -6,12 +6,17 @@ sake of fresh previews.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from statekeep.controller.manifest.folder import Folder, Source, read_folder
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.controller.manifest.folder import SUFFIXES, Folder, Source, read_folder
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.controller.manifest.problem import Problem
 from statekeep.controller.reconcile import Outcome, reconcile
@@ -55,13 +60,13 @@ async def rounds(folder: Path, database: Database) -> AsyncIterator[Round]:
     """Reconcile the folder again and again; yield each round."""
     previous: Mapping[Name, JsonObject] = {}
     while True:
-        seen = _signature(folder)
+        seen = await asyncio.to_thread(_signature, folder)
         read = await asyncio.to_thread(read_folder, folder)
         done = await _round(read, database, previous)
         previous = {_name(one.source): one.status for one in done.versions}
         yield done
         waited = 0.0
-        while waited < REFRESH_S and _signature(folder) == seen:
+        while waited < REFRESH_S and await asyncio.to_thread(_signature, folder) == seen:
             await asyncio.sleep(POLL_S)
             waited += POLL_S
 
@@ -92,23 +97,18 @@ async def _round(folder: Folder, database: Database, previous: Mapping[Name, Jso
 
 async def _withdraw(database: Database, present: set[Name]) -> Sequence[Name]:
     """Forget proposals without a manifest; a file that cannot be read may hold one, so not then."""
-    gone = []
-    try:
-        for namespace in {namespace for namespace, _ in present} | {DEFAULT_NAMESPACE}:
-            proposed = await database.read(
-                lambda connection, namespace=namespace: versions.find_all(connection, namespace)  # type: ignore[misc]
-            )
-            for stored in proposed:
-                name = (namespace, stored.version.name)
-                if stored.is_applied or name in present:
-                    continue
-                if await database.transact(
-                    lambda connection, name=name: versions.withdraw(connection, *name)  # type: ignore[misc]
-                ):
-                    gone.append(name)
-    except StoreUnavailable:
-        pass  # the next round tries again
-    return gone
+    with suppress(StoreUnavailable):  # the next round tries again
+        proposed = await database.read(versions.proposed)
+        return [
+            name
+            for name in proposed
+            if name not in present and await database.transact(partial(_forget, name))
+        ]
+    return []
+
+
+async def _forget(name: Name, connection: AsyncConnection) -> bool:
+    return await versions.withdraw(connection, *name)
 
 
 def _name(source: Source) -> Name:
@@ -129,14 +129,17 @@ def _parents_first(sources: Sequence[Source]) -> Iterator[Source]:
 
 
 def _signature(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """Return what changes when a file does."""
+    """Return what changes when a file does; it looks where ``read_folder`` does."""
     found = set()
-    for path in folder.rglob("*"):
-        if path.suffix not in (".yaml", ".yml", ".json"):
-            continue
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        found.add((str(path), stat.st_mtime_ns, stat.st_size))
+    for directory, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(directory, name)
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            found.add((str(path), stat.st_mtime_ns, stat.st_size))
     return frozenset(found)

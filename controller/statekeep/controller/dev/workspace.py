@@ -59,6 +59,8 @@ def key_ring(folder: Path) -> KeyRing:
         draft = path.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(new_key_ring_text())
+            file.flush()
+            os.fsync(file.fileno())  # without its keys, what the database keeps is lost
         draft.rename(path)
     return read_key_ring(path.read_text())
 
@@ -68,7 +70,9 @@ def announced(folder: Path, url: str, manifests: Path) -> Iterator[None]:
     """Tell other commands where the server is while the context is open."""
     path = folder / "server.json"
     entry = {"url": url, "folder": str(manifests.resolve()), "pid": os.getpid()}
-    path.write_text(json.dumps(entry))
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(entry))
+    draft.replace(path)
     try:
         yield
     finally:
@@ -81,5 +85,5 @@ def running(folder: Path = DEFAULT) -> Running | None:
         entry = json.loads((folder / "server.json").read_text())
         os.kill(entry["pid"], 0)
         return Running(entry["url"], Path(entry["folder"]), entry["pid"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -200,6 +200,17 @@ async def mark_applied(connection: AsyncConnection, version_id: int) -> None:
     )
 
 
+async def proposed(connection: AsyncConnection) -> Sequence[tuple[Namespace, VersionName]]:
+    """Return the names of the versions that were never applied, in all namespaces."""
+    table = schema.version
+    query = (
+        sa.select(table.c.namespace, table.c.name)
+        .where(table.c.applied_at.is_(None))
+        .order_by(table.c.id)
+    )
+    return [(Namespace(ns), VersionName(name)) for ns, name in await connection.execute(query)]
+
+
 async def withdraw(connection: AsyncConnection, namespace: Namespace, name: VersionName) -> bool:
     """Forget a version that was never applied; return whether there was one."""
     table = schema.version

@@ -1,0 +1,170 @@
+"""Starting and stopping: in order, by force, twice at once, and with nothing left behind."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.dev.calls import call, get, place, spawn
+from tests.dev.conftest import LOAN_1, manifest
+from tests.dev.process import ENVIRONMENT, Dev, gone, statekeep, until
+
+from statekeep.controller.dev import postgres
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_in_order_and_all_is_there_afterwards(
+    home: Path, number: signal.Signals
+) -> None:
+    (home / "manifests").mkdir()
+    (home / "manifests" / "loan.yaml").write_text(manifest("loan-v1", LOAN_1))
+    dev = Dev(home)
+    dev.line("loan-v1: Applied")
+    spawn(dev.url, "alice", "loan-v1", "START")
+    children = dev.children()
+    assert len(children) > 2
+    dev.send(number)
+    assert dev.end() == 0, dev.output
+    assert "Stopped. Everything is kept in .statekeep" in dev.output
+    assert "Traceback" not in dev.output
+    gone(children)
+    assert not (home / ".statekeep" / "server.json").exists()
+
+    again = Dev(home)
+    assert place(again.url, "alice") == ("loan-v1", "fee")
+    assert again.stop() == 0
+
+
+def test_killed_it_leaves_no_postgres_behind_and_the_next_one_starts(home: Path) -> None:
+    dev = Dev(home)
+    children = dev.children()
+    dev.kill()
+    again = Dev(home)
+    gone(children)
+    assert get(f"{again.url}/readyz") == {"status": "ok"}
+    assert again.stop() == 0
+
+
+def test_a_postgres_whose_keeper_was_killed_is_stopped_by_the_next_one(home: Path) -> None:
+    dev = Dev(home)
+    keeper, *rest = dev.children()
+    keeper.kill()
+    dev.kill()
+    assert any(process.is_running() for process in rest)
+    again = Dev(home)
+    gone(rest)
+    assert get(f"{again.url}/readyz") == {"status": "ok"}
+    assert again.stop() == 0
+
+
+def test_a_keeper_that_is_told_to_end_takes_its_postgres_along(home: Path) -> None:
+    server = postgres.start(home / ".statekeep" / "postgres")
+    children = psutil.Process(server.keeper.pid).children(recursive=True)
+    server.keeper.terminate()
+    gone(children)
+    server.close()
+
+
+def test_a_database_that_was_half_made_when_the_power_went_is_made_again(tmp_path: Path) -> None:
+    draft = tmp_path / "postgres" / "data.new"
+    draft.mkdir(parents=True)
+    (draft / "PG_VERSION").write_text("16\n")
+    server = postgres.start(tmp_path / "postgres", durable=False)
+    assert (tmp_path / "postgres" / "data" / "PG_VERSION").exists()
+    server.close()
+
+
+def test_a_second_one_on_the_same_data_is_refused_in_one_line(dev: Dev) -> None:
+    status, output = statekeep(dev.home, "dev", "manifests", "--port", "0")
+    assert status == 1
+    [line] = output.splitlines()
+    assert str(dev.process.pid) in line
+    assert dev.url in line
+    assert "choose another --data" in line
+    assert get(f"{dev.url}/readyz") == {"status": "ok"}
+
+
+def test_a_port_that_is_taken_is_one_clear_line(home: Path) -> None:
+    (home / "manifests").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, output = statekeep(home, "dev", "manifests", "--port", str(port))
+    assert status == 1
+    [line] = [line for line in output.splitlines() if line.startswith("statekeep: ")]
+    assert f"127.0.0.1:{port}" in line
+    assert "--port" in line
+    assert "Traceback" not in output
+
+
+def test_without_a_folder_there_is_a_usage_line_and_no_workspace(tmp_path: Path) -> None:
+    status, output = statekeep(tmp_path, "dev", "nowhere", "--port", "0")
+    assert status == 2
+    assert "'nowhere' does not exist" in output
+    assert not (tmp_path / ".statekeep").exists()
+
+
+def test_commands_say_in_one_line_that_no_server_is_running(tmp_path: Path) -> None:
+    for arguments in (("demo",), ("actors", "list"), ("approve", "loan-v2")):
+        status, output = statekeep(tmp_path, *arguments)
+        assert status == 1, arguments
+        assert "make run" in output or "statekeep dev" in output
+        assert output.startswith("statekeep: ")
+        assert "Traceback" not in output
+
+
+def test_all_of_it_ends_with_the_process_that_wanted_it_even_if_that_is_killed(
+    home: Path,
+) -> None:
+    script = (
+        "import sys; from pathlib import Path; from tests.dev.process import Dev;"
+        "dev = Dev(Path(sys.argv[1])); print(dev.process.pid, flush=True); sys.stdin.read()"
+    )
+    tester = subprocess.Popen(
+        [sys.executable, "-c", script, str(home)],
+        cwd=Path(__file__).parent.parent.parent,
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert tester.stdout is not None
+    dev = psutil.Process(int(tester.stdout.readline()))
+    processes = [dev, *dev.children(recursive=True)]
+    assert any("postgres" in process.name() for process in processes)
+    tester.kill()
+    tester.communicate()
+    gone(processes)
+
+
+def test_a_request_in_flight_is_answered_before_it_stops(home: Path) -> None:
+    """Half a thousand events are on their way when the signal comes; all are answered, and kept."""
+    (home / "manifests").mkdir()
+    (home / "manifests" / "loan.yaml").write_text(manifest("loan-v1", LOAN_1))
+    dev = Dev(home)
+    dev.line("loan-v1: Applied")
+    names = [f"n{number}" for number in range(40)]
+    for name in names:
+        spawn(dev.url, name, "loan-v1")
+    host, port = dev.url.removeprefix("http://").split(":")
+    events = [{"actor": name, "type": kind} for kind in ("START", "PAY") for name in names]
+    body = json.dumps(events).encode()
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+        until(lambda: place(dev.url, "n0")[1] != "idle", "the first event")
+        dev.send(signal.SIGINT)
+        with connection.makefile("rb") as answer:
+            assert b"200" in answer.readline()
+            while answer.readline().strip():
+                pass
+            results = json.loads(answer.readline() or b"[]")
+    assert dev.end() == 0, dev.output
+    assert all(result["handled"] for result in results)
+    again = Dev(home)
+    assert {place(again.url, name)[1] for name in names} == {"documents"}
+    assert call(f"{again.url}/v1/actors/n0")[1]["seq"] == 2
+    assert again.stop() == 0
