@@ -12,6 +12,7 @@ COMMANDS = {
     "api": "serve",
     "validate": "validate",
     "simulate": "simulate",
+    "preview": "preview",
     "approve": "approve",
     "actors": "actors",
     "demo": "demo",
