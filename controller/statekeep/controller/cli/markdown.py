@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 _WORDS = re.compile(r"(?i)www\.")
 
 # An underscore between letters is no emphasis; names are full of them.
-_SAFE = re.compile(r"[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ .,()…→-]")
+_SAFE = re.compile(r"[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ .,;()/\"'…→-]")
 
 ZERO_WIDTH_SPACE = "&#8203;"
 

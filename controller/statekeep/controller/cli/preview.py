@@ -105,13 +105,13 @@ async def _answer(server: str, manifest: Manifest, *, everybody: bool, form: str
     path, body = f"/v1{place}/previews", request(manifest)
     async with calling(server) as caller:
         if everybody:
-            return await _everybody(caller, path, body)
+            return await everybody_of(caller, path, body)
         # Only JSON shows actors at all.
         limit = {} if form == "json" else {"limit": "1"}
         return await caller.post(path, body, headers=None, **limit)
 
 
-async def _everybody(caller: Caller, path: str, body: JsonObject) -> Any:
+async def everybody_of(caller: Caller, path: str, body: JsonObject) -> Any:
     """Return the first answer, its lists of actors filled up from all the pages that follow."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
