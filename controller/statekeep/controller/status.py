@@ -11,7 +11,10 @@ from statekeep.controller.conditions import conditions
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
     Applied,
+    DatabaseUnavailable,
+    Immutable,
     Invalid,
+    Standing,
 )
 from statekeep.engine.finding import Finding
 from statekeep.engine.history.fingerprint import show
@@ -34,7 +37,12 @@ MAX_TEXT = 500
 
 
 def status(
-    outcome: Outcome, *, generation: int | None, previous: JsonObject | None, now: datetime
+    outcome: Outcome,
+    *,
+    generation: int | None,
+    previous: JsonObject | None,
+    now: datetime,
+    approver: str | None = None,
 ) -> JsonObject:
     """Return the whole status.
 
@@ -43,6 +51,7 @@ def status(
         generation: of the manifest that was reconciled.
         previous: the status before: a condition that did not change keeps its time.
         now: aware.
+        approver: who set the approval, if that is known.
     """
     before = _transitions(previous)
     rows: list[JsonValue] = []
@@ -71,13 +80,29 @@ def status(
     if outcome.preview is not None:
         document["preview"] = preview_document(outcome)
     if isinstance(outcome.standing, Applied) and outcome.standing.deployment is not None:
-        document["migration"] = migration_document(outcome.standing.deployment)
-    return document
+        document["migration"] = migration_document(outcome.standing.deployment, approver)
+    return _kept(outcome.standing, previous or {}, generation) | document
 
 
 def timestamp(moment: datetime) -> str:
     """Return an RFC 3339 time in UTC, to the second, as Kubernetes writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _kept(standing: Standing, previous: JsonObject, generation: int | None) -> JsonObject:
+    """Return what a status goes on to show where the outcome has nothing newer to say of it."""
+    match standing:
+        case Applied(deployment):
+            kept = deployment is not None
+        case Immutable():
+            kept = True
+        case DatabaseUnavailable():
+            kept = previous.get("observedGeneration") == generation
+        case _:
+            kept = False
+    if not kept and "migration" not in previous:
+        return {}
+    return {name: previous[name] for name in ("machine", "preview", "migration") if name in previous}
 
 
 def _transitions(previous: JsonObject | None) -> dict[str, tuple[str, str]]:
@@ -179,9 +204,9 @@ def _rest(actors: Sequence[int]) -> JsonObject:
     return {"kinds": len(actors), "actors": sum(actors)}
 
 
-def migration_document(deployment: Deployment) -> JsonObject:
+def migration_document(deployment: Deployment, approver: str | None = None) -> JsonObject:
     """Return ``status.migration``."""
-    return {
+    document: JsonObject = {
         "deployment": deployment.id,
         "previewId": deployment.preview_id,
         "approval": deployment.approval.value,
@@ -191,3 +216,6 @@ def migration_document(deployment: Deployment) -> JsonObject:
         "startedAt": timestamp(deployment.started_at),
         "completedAt": timestamp(deployment.at),
     }
+    if approver is not None:
+        document["approvedBy"] = approver
+    return document

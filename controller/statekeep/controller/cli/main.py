@@ -9,6 +9,7 @@ from statekeep.engine.errors import StatekeepError
 
 COMMANDS = {
     "dev": "serve",
+    "operator": "operator",
     "api": "serve",
     "validate": "validate",
     "simulate": "simulate",

@@ -1,0 +1,115 @@
+"""``statekeep operator``: keeps running in a cluster."""
+
+import asyncio
+import signal
+import socket
+
+import click
+
+from statekeep.controller.cli.database import database_url
+from statekeep.controller.operator.logs import log_as
+from statekeep.controller.operator.run import run
+from statekeep.controller.operator.settings import Settings
+from statekeep.engine.ids import Namespace
+from statekeep.engine.store.database import connect
+from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+
+HOST = "0.0.0.0"  # noqa: S104  (the kubelet calls from outside the pod; nothing secret is served)
+PORT = 8081
+REFRESH_S = 15.0
+WORKERS = 4
+
+SPARE_CONNECTIONS = 2
+"""For a probe and a sweep, beside those of the turns."""
+
+
+@click.command()
+@database_url
+@click.option(
+    "--namespaces",
+    envvar="STATEKEEP_NAMESPACES",
+    default="",
+    help="Those to look after, separated by commas.  [default: all]",
+)
+@click.option(
+    "--health-host",
+    envvar="STATEKEEP_HEALTH_HOST",
+    default=HOST,
+    show_default=True,
+    help="The address of /livez, /readyz and /metrics.",
+)
+@click.option(
+    "--health-port",
+    envvar="STATEKEEP_HEALTH_PORT",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="The port of /livez, /readyz and /metrics; 0 takes any free one.",
+)
+@click.option(
+    "--refresh",
+    envvar="STATEKEEP_REFRESH",
+    type=click.FloatRange(min=0.1),
+    default=REFRESH_S,
+    show_default=True,
+    help="Seconds between two previews of a version that waits.",
+)
+@click.option(
+    "--workers",
+    envvar="STATEKEEP_WORKERS",
+    type=click.IntRange(1, 64),
+    default=WORKERS,
+    show_default=True,
+    help="Versions reconciled at a time; each takes one database connection.",
+)
+@click.option(
+    "--logs",
+    envvar="STATEKEEP_LOGS",
+    type=click.Choice(["plain", "json"]),
+    default="plain",
+    show_default=True,
+    help="One line or one JSON object a message.",
+)
+@click.option(
+    "--identity",
+    envvar="POD_NAME",
+    default=socket.gethostname,
+    help="Who Events say they are from.  [default: the host's name]",
+)
+def operator(
+    url: str,
+    namespaces: str,
+    health_host: str,
+    health_port: int,
+    refresh: float,
+    workers: int,
+    logs: str,
+    identity: str,
+) -> None:
+    """Reconcile the MachineVersions of a Kubernetes cluster.
+
+    Finds the API server by the service account of its pod, or by KUBECONFIG. Run one replica.
+    """
+    log_as(logs)
+    settings = Settings(
+        identity=identity,
+        namespaces=tuple(Namespace(name.strip()) for name in namespaces.split(",") if name.strip()),
+        refresh_s=refresh,
+        health_host=health_host,
+        health_port=health_port,
+        workers=workers,
+    )
+    asyncio.run(_operate(url, settings))
+
+
+async def _operate(url: str, settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # Migrations open nothing that is sealed, so any key will do.
+    keys = read_key_ring(new_key_ring_text())
+    database = connect(url, keys, pool_size=settings.workers + SPARE_CONNECTIONS)
+    try:
+        await run(settings, database, stop)
+    finally:
+        await database.close()

@@ -1,0 +1,105 @@
+"""What is to be written of an outcome: a pure function, and most often nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
+from statekeep.controller.operator.resource import Resource, ready_reason
+from statekeep.controller.reconcile import Outcome
+from statekeep.controller.standing import (
+    Applied,
+    Applying,
+    DatabaseUnavailable,
+    Immutable,
+    Invalid,
+    PreviewChanged,
+    Standing,
+)
+from statekeep.controller.status import status
+from statekeep.engine.json import JsonObject
+from statekeep.engine.store.deployments import ApprovedBy, Deployment
+
+MAX_EVENT_MESSAGE = 1024
+"""Characters; the API server refuses more."""
+
+_ALARMING = (Invalid, PreviewChanged, Immutable, DatabaseUnavailable)
+_TEMPORARY = (Applying, DatabaseUnavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What people who watch Events are told."""
+
+    reason: str
+    message: str
+    is_warning: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a turn has to do with the object."""
+
+    status: JsonObject | None
+    """``None``: it says what is to be said already."""
+
+    announcement: Announcement | None
+    """Only where the reason of ``Ready`` changes."""
+
+    again: bool
+    """Whether the standing will change by itself, so that it must be looked at again soon."""
+
+
+def decide(resource: Resource, outcome: Outcome, now: datetime) -> Decision:
+    """Return what to write, given the object as read and where its version stands."""
+    before = resource.status
+    after = status(
+        outcome,
+        generation=resource.generation,
+        previous=before,
+        now=now,
+        approver=_approver(resource, outcome.standing),
+    )
+    again = isinstance(outcome.standing, _TEMPORARY)
+    if _substance(after) == _substance(before):
+        return Decision(None, None, again)
+    reason = type(outcome.standing).__name__
+    if ready_reason(before) == reason:
+        return Decision(after, None, again)
+    return Decision(after, _announcement(reason, after, outcome.standing), again)
+
+
+def _announcement(reason: str, status: JsonObject, standing: Standing) -> Announcement:
+    [summary, *_] = cast(list[JsonObject], status["conditions"])
+    message = str(summary["message"]) or reason
+    if len(message) > MAX_EVENT_MESSAGE:
+        message = message[: MAX_EVENT_MESSAGE - 1] + "…"
+    return Announcement(reason, message, isinstance(standing, _ALARMING))
+
+
+def _substance(status: JsonObject) -> JsonObject:
+    """Return a status without the time of its preview, which alone is no reason to write it."""
+    match status:
+        case {"preview": dict() as preview}:
+            shown = {name: value for name, value in preview.items() if name != "evaluatedAt"}
+            return status | {"preview": shown}
+        case _:
+            return status
+
+
+def _approver(resource: Resource, standing: Standing) -> str | None:
+    """Return who approved the deployment: as recorded, else whoever owns the annotation that did."""
+    match standing:
+        case Applied(Deployment(approval=ApprovedBy.MANUAL, preview_id=approved)):
+            pass
+        case _:
+            return None
+    match resource.status:
+        case {"migration": {"approvedBy": str() as recorded}}:
+            return recorded
+    match resource.document:
+        case {"metadata": {"annotations": {**annotations}}}:
+            given = str(annotations.get(APPROVE_ANNOTATION)).strip()
+            return resource.approver if given == approved else None
+        case _:
+            return None

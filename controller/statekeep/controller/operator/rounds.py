@@ -1,0 +1,102 @@
+"""What happens by the clock: fresh previews, and the search for what no watch told us.
+
+A watch can miss a deletion (its history on the API server ended meanwhile), and an operator that is down sees none.
+So now and then everything there is, is compared with everything that is known.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from statekeep.controller.operator.cluster import Cluster
+from statekeep.controller.operator.errors import ClusterUnavailable
+from statekeep.controller.operator.index import Index
+from statekeep.controller.operator.queue import Queue
+from statekeep.controller.operator.resource import Key
+from statekeep.controller.operator.settings import Settings
+from statekeep.controller.operator.watch import Watch
+from statekeep.controller.standing import AwaitingApproval, AwaitingParent, PreviewChanged
+from statekeep.engine.errors import StoreUnavailable
+from statekeep.engine.store import versions
+from statekeep.engine.store.database import Database
+
+WAITING = frozenset(kind.__name__ for kind in (AwaitingApproval, AwaitingParent, PreviewChanged))
+"""Standings that can change without a word from the API server; temporary ones are retried by themselves."""
+
+FIRST_LIST_RETRY_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Rounds:
+    """Looks at what waits, and at everything."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        cluster: Cluster,
+        database: Database,
+        index: Index,
+        queue: Queue[Key],
+        watch: Watch,
+    ) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._database = database
+        self._index = index
+        self._queue = queue
+        self._watch = watch
+
+    async def begin(self) -> None:
+        """Learn of every object before the first turn: a parent that is not known yet looks like none."""
+        while True:
+            try:
+                found = await self._cluster.find_all(self._settings.namespaces)
+                break
+            except ClusterUnavailable as error:
+                log.warning("the MachineVersions cannot be listed yet: %s", error)
+                await asyncio.sleep(FIRST_LIST_RETRY_S)
+        for resource in found:
+            self._index.put(resource)
+            self._queue.add(resource.key)
+
+    async def refresh(self) -> None:
+        """Give turns to those that wait, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.refresh_s)
+            for key in self._index.waiting(WAITING):
+                self._queue.add(key)
+
+    async def sweep(self) -> None:
+        """Give turns to what was missed, for ever."""
+        before: Mapping[Key, str] = {}
+        while True:
+            try:
+                before = await self._swept(before)
+            except (ClusterUnavailable, StoreUnavailable) as error:
+                log.warning("the sweep is put off: %s", error)
+            await asyncio.sleep(self._settings.sweep_s)
+
+    async def _swept(self, before: Mapping[Key, str]) -> Mapping[Key, str]:
+        """Compare once; return the revision of each object.
+
+        The proposals are read before the objects, so that one that is new in between is in both.
+        """
+        proposed = await self._database.read(versions.proposed)
+        listed = await self._cluster.revisions(self._settings.namespaces)
+        known = {Key(*name) for name in proposed if self._is_ours(Key(*name))}
+        for key in known.union(self._index.keys()) - listed.keys():
+            self._queue.add(key)
+        # The watch should have told of a revision that was there a sweep ago.
+        late = [key for key, revision in listed.items() if self._is_late(key, revision, before)]
+        for key in late:
+            self._queue.add(key)
+        self._watch.lags = bool(late)
+        return listed
+
+    def _is_ours(self, key: Key) -> bool:
+        return not self._settings.namespaces or key.namespace in self._settings.namespaces
+
+    def _is_late(self, key: Key, revision: str, before: Mapping[Key, str]) -> bool:
+        return before.get(key) == revision and self._watch.seen.get(key) != revision

@@ -1,0 +1,164 @@
+"""A turn: read the object afresh, reconcile its version, write what is new.
+
+Whatever goes wrong, the turn is repeated later; nothing it does hurts when it is done twice.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from statekeep.controller.manifest.errors import ManifestInvalid
+from statekeep.controller.manifest.parse import parse
+from statekeep.controller.operator.cluster import Cluster
+from statekeep.controller.operator.decision import Announcement, decide
+from statekeep.controller.operator.errors import ClusterUnavailable
+from statekeep.controller.operator.events import event_document
+from statekeep.controller.operator.index import Index
+from statekeep.controller.operator.metrics import Metrics
+from statekeep.controller.operator.queue import Queue
+from statekeep.controller.operator.resource import Key, Resource
+from statekeep.controller.reconcile import Outcome, reconcile
+from statekeep.controller.standing import Applied, DatabaseUnavailable, Invalid
+from statekeep.engine.errors import SchemaOutdated, StatekeepError, StoreUnavailable
+from statekeep.engine.store import versions
+from statekeep.engine.store.database import Database, check
+
+RECONCILE_TIMEOUT_S = 600.0
+"""Longer than any deployment; a database that swallows requests must not hold a worker for ever."""
+
+log = logging.getLogger(__name__)
+
+
+class Turns:
+    """Gives every object that is due its turn."""
+
+    def __init__(
+        self,
+        identity: str,
+        *,
+        cluster: Cluster,
+        database: Database,
+        index: Index,
+        queue: Queue[Key],
+        metrics: Metrics,
+    ) -> None:
+        self._identity = identity
+        self._cluster = cluster
+        self._database = database
+        self._index = index
+        self._queue = queue
+        self._metrics = metrics
+        self._schema_is_ours = False
+
+    async def work(self) -> None:
+        """Give turns for ever; several of these may run at once."""
+        while True:
+            key = await self._queue.next()
+            try:
+                finished = await self._turn(key)
+            except StatekeepError as error:
+                log.warning("%s is not finished: %s", key, error)
+                self._fail(key, error)
+            except Exception as error:
+                # The outermost loop: one object that upsets us must not hold up the others.
+                log.exception("%s is not finished", key)
+                self._fail(key, error)
+            else:
+                if finished:
+                    self._queue.done(key)
+                else:
+                    self._queue.retry(key)
+
+    def _fail(self, key: Key, error: Exception) -> None:
+        self._metrics.errors.labels(type(error).__name__).inc()
+        self._queue.retry(key)
+
+    async def _turn(self, key: Key) -> bool:
+        """Bring one object up to date; return whether nothing is left to do for now."""
+        resource = await self._cluster.find(key)
+        if resource is None:
+            await self._withdraw(key)
+            return True
+        self._note(resource)
+        if (
+            resource.deleting
+        ):  # somebody's finalizer holds it; what it asks for is not wanted any more
+            return True
+        outcome = await self._outcome(resource)
+        decision = decide(resource, outcome, datetime.now(UTC))
+        if decision.status is not None:
+            resource = await self._cluster.write_status(resource, decision.status)
+            self._metrics.status_writes.inc()
+            self._note(resource)
+        if decision.announcement is not None:
+            await self._announce(resource, decision.announcement)
+        if not decision.again:
+            self._index.settle(resource)
+        return not decision.again
+
+    def _note(self, resource: Resource) -> None:
+        """Note what an object is now; what it changed into may be what its children wait for."""
+        if self._index.put(resource):
+            self._wake_children(resource.key)
+
+    def _wake_children(self, key: Key) -> None:
+        for child in self._index.children(key):
+            self._queue.add(child)
+
+    async def _withdraw(self, key: Key) -> None:
+        """Forget a version whose object went, unless it is in force."""
+        if await self._database.transact(lambda connection: versions.withdraw(connection, *key)):
+            log.info("%s went before it was applied: withdrawn", key)
+            self._metrics.withdrawals.inc()
+        if self._index.remove(key):
+            self._wake_children(key)
+
+    async def _outcome(self, resource: Resource) -> Outcome:
+        """Reconcile; a document that is no manifest is as invalid as a bad definition."""
+        with self._metrics.reconcile_seconds.time():
+            try:
+                manifest = parse(resource.document)
+            except ManifestInvalid as error:
+                outcome = Outcome(Invalid(error.findings), None)
+            else:
+                if await self._database_is_ready():
+                    parents = self._index.parents(resource.key.namespace)
+                    async with asyncio.timeout(RECONCILE_TIMEOUT_S):
+                        outcome = await reconcile(manifest, parents, self._database)
+                else:
+                    outcome = Outcome(DatabaseUnavailable(), manifest.machine)
+        self._count(resource.key, outcome)
+        return outcome
+
+    async def _database_is_ready(self) -> bool:
+        """Return whether the schema was ours once; a release never meets two of them in its life."""
+        if not self._schema_is_ours:
+            try:
+                await check(self._database)
+            except (StoreUnavailable, SchemaOutdated) as error:
+                log.warning("the database cannot be used yet: %s", error)
+                return False
+            self._schema_is_ours = True
+        return True
+
+    def _count(self, key: Key, outcome: Outcome) -> None:
+        reason = type(outcome.standing).__name__
+        self._metrics.reconciles.labels(reason).inc()
+        if outcome.preview is None:
+            return
+        self._metrics.previews.inc()
+        match outcome.standing:
+            case Applied(deployment) if deployment is not None:
+                self._metrics.deployments.inc()
+                seconds = (deployment.at - deployment.started_at).total_seconds()
+                self._metrics.deployment_seconds.observe(seconds)
+                log.info("%s was applied: %s actors migrated", key, deployment.migrated)
+
+    async def _announce(self, resource: Resource, announcement: Announcement) -> None:
+        """Post an Event; it is for people, and the status says the same, so it may be lost."""
+        log.info("%s is %s: %s", resource.key, announcement.reason, announcement.message)
+        event = event_document(resource, announcement, self._identity, datetime.now(UTC))
+        try:
+            await self._cluster.post_event(resource.key.namespace, event)
+        except ClusterUnavailable as error:
+            log.warning("the Event for %s was not posted: %s", resource.key, error)
