@@ -1,14 +1,14 @@
 """Every error the engine raises on purpose; each class says whose move is next.
 
-    StatekeepError
-    ├── DefinitionInvalid       the definition is wrong; only its author can help
-    ├── ChartUnstable           the event would never come to rest; only the author can help
-    ├── ConfigurationInvalid    a stored configuration is not its machine's; stop, tell a human
-    ├── KeyRingInvalid          the key ring cannot be used; its owner can help
-    ├── SealBroken              a stored value does not decrypt; stop, tell a human
-    ├── StoreUnavailable        Postgres did not answer; try again
-    ├── SchemaOutdated          the database is not at this release's schema; migrate it
-    └── VersionUnknown          nothing was applied under that name; the caller can help
+StatekeepError
+├── DefinitionInvalid       the definition is wrong; only its author can help
+├── ChartUnstable           the event would never come to rest; only the author can help
+├── ConfigurationInvalid    a stored configuration is not its machine's; stop, tell a human
+├── KeyRingInvalid          the key ring cannot be used; its owner can help
+├── SealBroken              a stored value does not decrypt; stop, tell a human
+├── StoreUnavailable        Postgres did not answer; try again
+├── SchemaOutdated          the database is not at this release's schema; migrate it
+└── VersionUnknown          nothing was applied under that name; the caller can help
 """
 
 from collections.abc import Sequence
