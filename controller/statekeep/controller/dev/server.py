@@ -18,6 +18,7 @@ from statekeep.controller.api.server import listening
 from statekeep.controller.dev import postgres, workspace
 from statekeep.controller.dev.display import displayed
 from statekeep.controller.dev.watch import rounds
+from statekeep.controller.dev.welcome import welcome
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.engine.store.database import Database, connect, upgrade
 
@@ -48,7 +49,7 @@ async def serve(options: Options, console: Console) -> None:
             async with listening(app, options.host, options.port) as url:
                 with workspace.announced(options.data, url, options.folder):
                     console.print(
-                        _welcome(url, options.folder), markup=False, highlight=False, soft_wrap=True
+                        welcome(url, options.folder), markup=False, highlight=False, soft_wrap=True
                     )
                     await _until(stop, _reconcile(options.folder, database, console))
             console.print("Stopping: requests in flight are answered …", highlight=False)
@@ -92,15 +93,3 @@ async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None
         working.result()
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-
-
-def _welcome(url: str, folder: Path) -> str:
-    return f"""\
-StateKeep serves {url} and watches {folder}. Try next, in another terminal:
-
-  curl --json '{{"id": "carol", "machine": "loan"}}' {url}/v1/actors
-  curl --json '{{"type": "START_APPLICATION"}}' {url}/v1/actors/carol/events
-  make demo                   # the whole story with 2,050 actors
-
-Ctrl-C stops it; nothing is lost.
-"""
