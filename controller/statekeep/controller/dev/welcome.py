@@ -56,12 +56,8 @@ def _first_event(source: Source) -> str | None:
     """Return an event that a new actor takes, if it can stand in a shell's quotes."""
     machine = compile_machine(in_canonical_order(source.manifest.definition))
     start = initial(machine)
-    return next(
-        (
-            event
-            for event in machine.event_types
-            if event.replace("_", "").replace(".", "").isalnum()
-            and step(machine, start, event).handled
-        ),
-        None,
-    )
+    plain = [e for e in machine.event_types if e.replace("_", "").replace(".", "").isalnum()]
+    steps = [(event, step(machine, start, event)) for event in plain]
+    taken = [(event, s.configuration) for event, s in steps if s.handled]
+    going_on = [event for event, configuration in taken if not configuration.is_done]
+    return next(iter([*going_on, *(event for event, _ in taken)]), None)
