@@ -10,6 +10,7 @@ import click
 import pytest
 
 from statekeep.controller.cli.main import COMMANDS, statekeep
+from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.document import read_documents
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.standing import Standing
@@ -66,6 +67,11 @@ def test_every_standing_and_reason_is_explained() -> None:
         assert f"`{standing.__name__}`" in text
     for reason in Reason:
         assert f"`{reason.value}`" in text, reason
+
+
+def test_every_code_of_a_manifest_is_explained() -> None:
+    text = (ROOT / "docs" / "manifest.md").read_text()
+    assert [code for code in Code if f"| `{code}` |" not in text] == []
 
 
 def test_every_kind_of_problem_is_documented() -> None:

@@ -114,7 +114,7 @@ def strangeness(document: Document) -> Problem:
         f"neither a {KIND} (apiVersion: {API_VERSION}) nor an XState machine (id, initial, states): "
         "it was not looked at"
     )
-    return document.problem(Finding("not-a-machine", "", message, Severity.WARNING))
+    return document.problem(Finding(Code.NOT_A_MACHINE, "", message, Severity.WARNING))
 
 
 def distinct(problems: Iterable[Problem]) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ Decided from values alone: the reconciler asks it of the store, ``statekeep vali
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.finding import Finding
 from statekeep.engine.ids import MachineName, VersionName
@@ -44,13 +45,13 @@ def family_findings(
     if circle := circle_of(manifest, parents):
         chain = " → ".join(circle)
         message = f"the parents go in a circle ({chain}): give one of them another parentId"
-        yield Finding("parent-circle", "/spec/parentId", message)
+        yield Finding(Code.PARENT_CIRCLE, "/spec/parentId", message)
     if manifest.parent_id is None and root not in (None, manifest.name):
         message = (
             f"machine {manifest.machine or manifest.name} has the root {root} already: "
             "name a parentId, or another machine"
         )
-        yield Finding("second-root", "/spec", message)
+        yield Finding(Code.SECOND_ROOT, "/spec", message)
     if parent is None or parent.machine is None:
         return
     if manifest.machine not in (None, parent.machine):
@@ -58,7 +59,7 @@ def family_findings(
             f"the parent {parent.name} belongs to machine {parent.machine}, not to "
             f"{manifest.machine}: write machine: {parent.machine}, or leave it out"
         )
-        yield Finding("machine-differs", "/spec/machine", message)
+        yield Finding(Code.MACHINE_DIFFERS, "/spec/machine", message)
 
 
 def circle_of(manifest: Manifest, parents: Parents) -> tuple[VersionName, ...]:

@@ -80,3 +80,15 @@ class Code(StrEnum):
 
     NAME_TWICE = "name-twice"
     """Two documents have one namespace and name; neither is used."""
+
+    PARENT_CIRCLE = "parent-circle"
+    """The parents go in a circle, so none of them can ever be applied."""
+
+    SECOND_ROOT = "second-root"
+    """A machine has a root already: a family has one."""
+
+    MACHINE_DIFFERS = "machine-differs"
+    """A version and its parent name different machines."""
+
+    NOT_A_MACHINE = "not-a-machine"
+    """A file that was named holds neither a manifest nor a machine."""
