@@ -1,8 +1,8 @@
 """Watching: kopf in a thread of its own, which says which objects to look at, and nothing else.
 
 Handlers for ``create`` and ``update`` would have kopf keep the last state that it handled in an annotation of the
-object (a digest of it, at best). Raw events need no such memory, since a turn reads the object afresh anyway: so the operator
-needs no right to write anything but ``status``, and GitOps tools see nothing of it.
+object (a digest of it, at best). Raw events need no such memory, since a turn reads the object afresh anyway: so the
+operator needs no right to write anything but ``status``, and GitOps tools see nothing of it.
 
 kopf gets a thread because it takes every task of its event loop for its own, and ends them when it stops.
 """

@@ -1,0 +1,198 @@
+"""An API server in a thread of its own: kmock's discovery and HTTP, our objects, and no more rights than the operator has.
+
+It is stricter than kmock's own emulator: watches go on from a revision, a status is written against the revision that was
+read and through its subresource alone, and what the operator's role does not allow is refused and remembered.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import kmock
+import yaml
+from tests.operator.objects import Name, Object, Objects, Refused
+
+MACHINE_VERSIONS = "statekeep.io/v1alpha1/machineversions"
+EVENTS = "v1/events"
+
+PATIENCE_S = 30.0
+"""For everything that is waited for; other work may share the machine."""
+
+T = TypeVar("T")
+
+
+@attrs.define(kw_only=True)
+class _Server(kmock.KubernetesScaffold):
+    """Answers the requests of an operator."""
+
+    objects: Objects = attrs.field(factory=Objects)
+    events: list[Object] = attrs.field(factory=list)
+    refused: list[str] = attrs.field(factory=list)
+    writes: list[Name] = attrs.field(factory=list)
+    token: str = "secret"
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        verbs = {"get", "list", "watch"}
+        self._serve(MACHINE_VERSIONS, "MachineVersion", verbs, namespaced=True)
+        self._serve(EVENTS, "Event", {"create"}, namespaced=True)
+        # kopf waits for ever unless these two can be discovered.
+        self._serve("v1/namespaces", "Namespace", verbs, namespaced=False)
+        definitions = "apiextensions.k8s.io/v1/customresourcedefinitions"
+        self._serve(definitions, "CustomResourceDefinition", verbs, namespaced=False)
+        ours = kmock.resource(MACHINE_VERSIONS)
+        self.fallback[ours, kmock.action.LIST] << self._list
+        self.fallback[ours, kmock.action.WATCH] << self._watch
+        self.fallback[ours, kmock.action.FETCH] << self._fetch
+        self.fallback[ours, kmock.action.UPDATE] << self._update
+        self.fallback[kmock.resource(EVENTS), kmock.action.CREATE] << self._event
+
+    def _serve(self, name: str, kind: str, verbs: set[str], *, namespaced: bool) -> None:
+        self.resources[name] = kmock.ResourceInfo(
+            kind=kind,
+            namespaced=namespaced,
+            singular=kind.lower(),
+            verbs=verbs,
+            subresources={"status"} if name == MACHINE_VERSIONS else set(),
+        )
+
+    async def _handle(self, request: Any) -> Any:
+        try:
+            if request.headers.get("Authorization") != f"Bearer {self.token}":
+                raise Refused(401, "Unauthorized")
+            return await super()._handle(request)
+        except Refused as refusal:
+            if refusal.status in (403, 422):
+                self.refused.append(f"{request.method} {request.url.path}: {refusal}")
+            raise kmock.KubernetesError(status=refusal.status, message=str(refusal)) from refusal
+        except NotImplementedError as unknown:
+            self.refused.append(f"{request.method} {request.url.path}")
+            raise kmock.KubernetesError(status=403, message="forbidden") from unknown
+
+    async def _list(self, request: Any) -> Object:
+        return {
+            "metadata": {"resourceVersion": self.objects.revision},
+            "items": self.objects.find_all(request.namespace),
+        }
+
+    async def _watch(self, request: Any) -> AsyncIterator[Any]:
+        yield b""  # sends the headers
+        since = int(request.params.get("resourceVersion") or 0)
+        async for event in self.objects.watch(request.namespace, since):
+            yield event
+
+    async def _fetch(self, request: Any) -> Object:
+        return self.objects.find((request.namespace, request.name))
+
+    async def _update(self, request: Any) -> Object:
+        """Take a JSON patch of a status, guarded by the revision; an operator may write nothing else."""
+        name = (request.namespace, request.name)
+        match request.data:
+            case [
+                {"op": "test", "path": "/metadata/resourceVersion", "value": revision},
+                {"op": "add", "path": "/status", "value": status},
+            ] if request.subresource == "status":
+                if self.objects.find(name)["metadata"]["resourceVersion"] != revision:
+                    raise Refused(409, "the object has been modified")
+                self.writes.append(name)
+                return await self.objects.write_status(name, status)
+            case _:
+                raise Refused(403, "only a status can be patched")
+
+    async def _event(self, request: Any) -> Object:
+        event: Object = request.data
+        self.events.append(event)
+        return event
+
+
+class Kubernetes:
+    """The API server, for tests that speak to it as people do with ``kubectl``."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self._started.wait(PATIENCE_S)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        async with _Server() as self._server, kmock.Server(self._server) as listening:
+            self.url = str(listening.url).rstrip("/")
+            self._started.set()
+            await self._stop.wait()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(PATIENCE_S)
+
+    def kubeconfig(self, path: Path) -> Path:
+        """Write the file that leads a client here."""
+        user = {"name": "u", "user": {"token": self._server.token}}
+        context = {"name": "c", "context": {"cluster": "k", "user": "u"}}
+        cluster = {"name": "k", "cluster": {"server": self.url}}
+        config = {
+            "current-context": "c",
+            "contexts": [context],
+            "clusters": [cluster],
+            "users": [user],
+        }
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def expire(self, path: Path) -> None:
+        """Accept only a new token from now on, which the file has."""
+        self._server.token += "-anew"
+        self.kubeconfig(path)
+
+    @property
+    def refused(self) -> list[str]:
+        """What an operator asked for and must not."""
+        return self._server.refused
+
+    def apply(self, manifest: Object, *, manager: str = "kubectl") -> Object:
+        return self._do(self._server.objects.apply(manifest, manager))
+
+    def write_status(self, name: Name, status: Object) -> Object:
+        return self._do(self._server.objects.write_status(name, status))
+
+    def delete(self, name: Name) -> None:
+        self._do(self._server.objects.delete(name))
+
+    def get(self, name: Name) -> Object:
+        return self._server.objects.find(name)
+
+    def writes(self, name: Name) -> int:
+        """Return how often the status was written."""
+        return self._server.writes.count(name)
+
+    def events(self, name: Name) -> list[Object]:
+        """Return the Events of an object, oldest first."""
+        return [
+            event
+            for event in self._server.events
+            if (event["involvedObject"]["namespace"], event["involvedObject"]["name"]) == name
+        ]
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
+
+
+def until(ask: Callable[[], T | None], what: str) -> T:
+    """Return the first answer that is not empty, once there is one."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.02)
