@@ -94,9 +94,9 @@ class Story:
                 "the story has been played on this database (loan-v2 is applied), and actors do not "
                 "go back. To play it again: stop the server, rm -r .statekeep, and start it again"
             )
-        if self._approved:
+        if early := [name for name in self._approved if name not in applied]:
             raise CallFailed(
-                f"{', '.join(self._approved)} carries an approval already; remove the annotation "
+                f"{', '.join(early)} carries an approval already; remove the annotation "
                 "statekeep.io/approve from its file first"
             )
 
