@@ -31,7 +31,7 @@ from statekeep.engine.store.deployments import Deployment, Held
 from statekeep.engine.store.events import Answer, Event
 
 EVENTS = "ABCD"
-SHOWN = 12
+BATCH = 16
 """Events of one batch at most."""
 
 _examples = itertools.count(1)
@@ -42,18 +42,32 @@ POLICIES = st.builds(
     completed_actors=st.sampled_from(CompletedActors),
     unseen_moves=st.sampled_from(UnseenMoves),
 )
-PATHS = st.lists(st.sampled_from(["A", "B", "C", "*", "**"]), max_size=3)
+PATHS = st.one_of(
+    st.sampled_from([[], ["A"], ["*"], ["*", "*"], ["**", "B"]]),
+    st.lists(st.sampled_from(["A", "B", "*", "**"]), min_size=1, max_size=3),
+)
+
+
+STATES = "pqrs"
+TRANSITIONS = st.dictionaries(st.sampled_from(EVENTS), st.sampled_from(STATES), min_size=2)
 
 
 @st.composite
 def definitions(draw: st.DrawFn) -> JsonObject:
     """Draw a small machine; its last state may be final."""
-    states = ["p", "q", "r", "s"][: draw(st.integers(2, 4))]
-    transitions = st.dictionaries(st.sampled_from(EVENTS), st.sampled_from(states), min_size=1)
-    drawn: JsonObject = {state: {"on": dict(draw(transitions))} for state in states}
+    drawn: JsonObject = {state: {"on": dict(draw(TRANSITIONS))} for state in STATES}
     if draw(st.booleans()):
-        drawn[states[-1]] = {"type": "final"}
+        drawn["s"] = {"type": "final"}
     return {"initial": "p", "states": drawn}
+
+
+@st.composite
+def children(draw: st.DrawFn, parent: JsonObject) -> JsonObject:
+    """Draw a machine that differs from its parent in one state, so that many histories live on."""
+    states = parent["states"]
+    assert isinstance(states, dict)
+    changed: JsonObject = {"on": dict(draw(TRANSITIONS))}
+    return {"initial": "p", "states": {**states, draw(st.sampled_from(STATES)): changed}}
 
 
 @dataclass
@@ -73,7 +87,7 @@ class Play:
         self.model.applied.append("v0")
         await self.world.propose("v0", version.definition)
 
-    async def spawn(self) -> None:
+    async def spawn(self) -> str:
         newest = self.data.draw(st.booleans())
         target = "m" if newest else self.data.draw(st.sampled_from(self.model.applied))
         name = f"a{len(self.model.actors)}"
@@ -83,27 +97,33 @@ class Play:
         self.model.actors[name] = ModelActor(version)
         assert spawned.actor.configuration.version == version
         assert spawned.actor.configuration.value == self.model.stand(version, ()).value
+        return name
 
     async def events(self) -> None:
         """Send a batch, some of it with keys."""
-        if not self.model.actors:
-            return
         one = st.tuples(
             st.sampled_from(sorted(self.model.actors)), st.sampled_from(EVENTS), st.booleans()
         )
         batch: list[tuple[Event, str | None]] = []
-        for actor, kind, keyed in self.data.draw(st.lists(one, max_size=SHOWN)):
+        for actor, kind, keyed in self.data.draw(st.lists(one, min_size=6, max_size=BATCH)):
             key = f"k{next(self.keys)}" if keyed else None
             if key:
                 self.sent.append((actor, kind, key))
             batch.append((self.event(actor, kind, key), key))
         await self.compare(batch)
 
+    async def footsteps(self) -> None:
+        """Let a newcomer on any version live through what somebody has lived through before."""
+        ahead = self.data.draw(st.sampled_from(sorted(self.model.actors)))
+        name = await self.spawn()
+        kinds = [*self.model.actors[ahead].events, self.data.draw(st.sampled_from(EVENTS))]
+        await self.compare([(self.event(name, kind, None), None) for kind in kinds])
+
     async def duplicates(self) -> None:
         """Send again what had a key, whatever has happened to the actor since."""
         if not self.sent:
             return
-        again = self.data.draw(st.lists(st.sampled_from(self.sent), min_size=1, max_size=SHOWN))
+        again = self.data.draw(st.lists(st.sampled_from(self.sent), min_size=1, max_size=BATCH))
         await self.compare([(self.event(*one), one[2]) for one in again])
 
     def event(self, actor: str, kind: str, key: str | None) -> Event:
@@ -120,10 +140,11 @@ class Play:
         """Propose a new version, or edit one that is not applied."""
         waiting = sorted(self.model.versions.keys() - set(self.model.applied))
         name = self.data.draw(st.sampled_from([f"v{len(self.model.versions)}", *waiting]))
+        parent = self.data.draw(st.sampled_from(self.model.applied[::-1]))
         self.model.versions[name] = ModelVersion(
             name,
-            self.data.draw(definitions()),
-            self.data.draw(st.sampled_from(self.model.applied)),
+            self.data.draw(children(self.model.versions[parent].definition)),
+            parent,
             tuple(self.data.draw(PATHS)),
             self.data.draw(POLICIES),
         )
@@ -218,21 +239,18 @@ class Play:
 STEPS: dict[str, Callable[[Play], Coroutine[Any, Any, object]]] = {
     "spawn": Play.spawn,
     "events": Play.events,
+    "footsteps": Play.footsteps,
     "duplicates": Play.duplicates,
     "propose": Play.propose,
     "preview": Play.preview,
     "apply": Play.apply,
     "chain": Play.chain,
 }
-LIVES = st.lists(
-    st.sampled_from(["spawn", "spawn", "events", "events", "events", *STEPS]),
-    min_size=4,
-    max_size=14,
-)
+LIVES = st.lists(st.sampled_from(["events", "events", *STEPS]), min_size=2, max_size=10)
 
 
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -243,6 +261,16 @@ async def test_the_store_and_the_model_never_disagree(
     namespace = Namespace(f"example-{next(_examples)}")
     play = Play(World(database, Catalogue(), namespace), data)
     await play.root()
-    for name in ["spawn", "events", *life, "spawn", "events"]:
+    for name in [
+        "spawn",
+        "spawn",
+        "spawn",
+        "spawn",
+        "events",
+        *life,
+        "chain",
+        "footsteps",
+        "footsteps",
+    ]:
         await STEPS[name](play)
     await play.check()
