@@ -18,9 +18,6 @@ from statekeep.engine.json import JsonValue
 from statekeep.engine.store import schema, versions
 from statekeep.engine.store.versions import StoredVersion
 
-VERSIONS = 256
-"""Compiled versions kept in memory; one of a thousand states takes a few megabytes."""
-
 CONFIGURATIONS = 100_000
 """Configurations kept in memory, about half a kilobyte each."""
 
@@ -67,7 +64,7 @@ class Catalogue:
     """What this process has read of versions and configurations."""
 
     def __init__(self) -> None:
-        self._versions: Recent[int, StoredVersion] = Recent(VERSIONS)
+        self._versions: Recent[int, StoredVersion] = Recent(versions.COMPILED)
         self._configurations: Recent[int, StoredConfiguration] = Recent(CONFIGURATIONS)
 
     async def version(self, connection: AsyncConnection, version_id: int) -> StoredVersion:

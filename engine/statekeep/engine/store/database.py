@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import psycopg
@@ -126,6 +127,7 @@ def _revision(connection: sa.Connection) -> str | None:
     return context.get_current_revision()
 
 
+@cache
 def _head() -> str:
     head = ScriptDirectory.from_config(_alembic(None)).get_current_head()
     assert head is not None

@@ -1,8 +1,10 @@
 """Versions as stored: proposed until they are applied, frozen from then on."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -18,6 +20,9 @@ from statekeep.engine.routing.policy import (
 from statekeep.engine.routing.version import Version, read_version
 from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.store import schema
+
+COMPILED = 256
+"""Compiled versions kept in memory; one of a thousand states takes a few megabytes."""
 
 _parent = schema.version.alias("parent")
 
@@ -44,8 +49,14 @@ class StoredVersion:
 
 def _query() -> sa.Select[tuple[object, ...]]:
     version, machine = schema.version, schema.machine
+    plain = [column for column in version.c if column.name != "definition"]
     return (
-        sa.select(version, machine.c.name.label("machine"), _parent.c.name.label("parent"))
+        sa.select(
+            *plain,
+            sa.cast(version.c.definition, sa.Text).label("definition"),
+            machine.c.name.label("machine"),
+            _parent.c.name.label("parent"),
+        )
         .join(machine, machine.c.id == version.c.machine_id)
         .outerjoin(_parent, _parent.c.id == version.c.parent_id)
     )
@@ -234,19 +245,32 @@ async def _intern_machine(
     return found
 
 
+@lru_cache(maxsize=COMPILED)
+def _compiled(
+    name: VersionName,
+    parent: VersionName | None,
+    path: tuple[str, ...],
+    policy: MigrationPolicy,
+    definition: str,
+) -> Version:
+    """Compile a version from the text of its definition, once."""
+    return read_version(
+        name, parent=parent, path=path, policy=policy, definition=json.loads(definition)
+    )
+
+
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredVersion:
     fields = row._mapping
-    name = VersionName(fields["name"])
-    version = read_version(
-        name,
-        parent=fields["parent"],
-        path=tuple(fields["path"]),
-        policy=MigrationPolicy(
+    version = _compiled(
+        VersionName(fields["name"]),
+        fields["parent"],
+        tuple(fields["path"]),
+        MigrationPolicy(
             unhandled_events=UnhandledEvents(fields["unhandled_events"]),
             completed_actors=CompletedActors(fields["completed_actors"]),
             unseen_moves=UnseenMoves(fields["unseen_moves"]),
         ),
-        definition=fields["definition"],
+        fields["definition"],
     )
     return StoredVersion(
         id=fields["id"],
