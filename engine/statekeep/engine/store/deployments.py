@@ -2,11 +2,12 @@
 
 ::
 
-    deployment lock ─ evaluate, intern landings ─ machine lock ─ evaluate again ─ write ─ commit
+    deployment lock ─ evaluate, intern landings ─ machine lock ─ evaluate the rest ─ write ─ commit
                       (events go on)              (events of this machine wait)
 
-What is decided under the machine's lock is what happens: the first evaluation only warms the
-replays and creates the landings, so that little is left to do while events wait. A kind of move
+What is decided under the machine's lock is what happens. One cohort always gets the same decision, so
+what the first evaluation decided holds: while events wait, actors are counted again and only the
+cohorts that are new since then are replayed. A kind of move
 that the approved preview did not show ends the transaction without a trace, or stays behind,
 as the version's policy says.
 """
@@ -23,12 +24,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.ids import Namespace, PreviewId, VersionName
+from statekeep.engine.routing.cohort import Cohort
 from statekeep.engine.routing.decision import Migrate, Move, Reason, Stay
 from statekeep.engine.routing.evaluation import Decided, evaluate, hold_back, moves
 from statekeep.engine.routing.policy import UnseenMoves
-from statekeep.engine.store import interning, locks, previews, schema, versions
+from statekeep.engine.store import interning, locks, populations, previews, schema, versions
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.populations import population
 from statekeep.engine.store.sql import statements
 from statekeep.engine.store.versions import StoredVersion
 
@@ -147,10 +148,11 @@ async def _deploy(
     assert target.parent_id is not None
     parent = await versions.by_id(connection, target.parent_id)
     started_at = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
-    await _landings(connection, target, await _decided(connection, target, parent))
+    early = await _decided(connection, target, parent, known=())
+    await _landings(connection, target, early)
 
     await locks.stop_machine(connection, target.machine_id)
-    decided = await _decided(connection, target, parent)
+    decided = await _decided(connection, target, parent, known=early)
     unseen = moves(decided) - approved
     if unseen and target.version.policy.unseen_moves is UnseenMoves.HOLD:
         raise _RolledBack(Held(unseen))
@@ -162,9 +164,23 @@ async def _deploy(
 
 
 async def _decided(
-    connection: AsyncConnection, target: StoredVersion, parent: StoredVersion
+    connection: AsyncConnection,
+    target: StoredVersion,
+    parent: StoredVersion,
+    *,
+    known: Collection[Decided],
 ) -> list[Decided]:
-    return list(evaluate(target.version, await population(connection, parent)))
+    """Return a decision for every cohort that has actors now; what is known is only counted again."""
+    decisions = {_place(one.cohort): one.decision for one in known}
+    now = await populations.cohorts(connection, parent)
+    new = [cohort for cohort in now if _place(cohort) not in decisions]
+    population = await populations.with_histories(connection, new)
+    decisions |= {_place(one.cohort): one.decision for one in evaluate(target.version, population)}
+    return [Decided(cohort, decisions[_place(cohort)]) for cohort in now]
+
+
+def _place(cohort: Cohort) -> tuple[int, int]:
+    return cohort.history_id, cohort.configuration_id
 
 
 async def _landings(

@@ -195,7 +195,8 @@ actor = sa.Table(
     _time("created_at"),
     _time("updated_at"),
     sa.UniqueConstraint("namespace", "id"),
-    sa.Index(None, "machine_id"),
+    # Pages of a machine's actors, in order.
+    sa.Index(None, "machine_id", "id"),
     # The key follows from the name, so that every table can be spread over nodes by it alone.
     sa.CheckConstraint(ACTOR_KEY, name="key"),
     sa.CheckConstraint("seq >= 0", name="seq"),

@@ -111,10 +111,12 @@ select a.id, c.history_id, c.configuration_id
  limit :limit;
 
 -- :name actors_of_machine
--- Actors that were there when the deployment looked, a page at a time.
+-- Actors that were there when the deployment looked, a page at a time. Subqueries, not a join: the
+-- index gives the order only if Postgres knows that there is one machine.
 select a.key, a.id
   from statekeep.actor a
-  join statekeep.deployment d on d.machine_id = a.machine_id and a.spawn_epoch < d.epoch
- where d.id = :deployment_id and a.id > :after
+ where a.machine_id = (select d.machine_id from statekeep.deployment d where d.id = :deployment_id)
+   and a.spawn_epoch < (select d.epoch from statekeep.deployment d where d.id = :deployment_id)
+   and a.id > :after
  order by a.id
  limit :limit;

@@ -114,7 +114,7 @@ CREATE TABLE statekeep.actor (
   CONSTRAINT actor_key_check CHECK (
     key = encode(substring(sha256(convert_to(namespace || '/' || id, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid)
 );
-CREATE INDEX actor_machine_id_idx ON statekeep.actor (machine_id);
+CREATE INDEX actor_machine_id_id_idx ON statekeep.actor (machine_id, id);
 
 CREATE TABLE statekeep.event (
   actor_key        uuid        NOT NULL CONSTRAINT event_actor_key_fkey REFERENCES statekeep.actor (key),
