@@ -3,6 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -229,17 +230,24 @@ def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.
         context = msgspec.Raw(shared.database.keys.open(actor.context, context_place(actor.key)))
     return bodies.ActorResponse(
         id=actor.id,
-        machine=actor.configuration.machine,
-        version=actor.configuration.version,
-        state_value=actor.configuration.value,
-        state=actor.configuration.label,
-        status="done" if actor.configuration.done else "active",
+        **standing(actor.configuration),
         seq=actor.seq,
         fingerprint=actor.fingerprint,
         created_at=_utc(actor.created_at),
         updated_at=_utc(actor.updated_at),
         context=context,
     )
+
+
+def standing(configuration: StoredConfiguration) -> dict[str, Any]:
+    """Return what every answer about an actor says of its configuration."""
+    return {
+        "machine": configuration.machine,
+        "version": configuration.version,
+        "state_value": configuration.value,
+        "state": configuration.label,
+        "status": "done" if configuration.done else "active",
+    }
 
 
 def _utc(moment: datetime) -> datetime:

@@ -78,8 +78,8 @@ class PreviewRequest(Request, kw_only=True):
     definition: Json
 
 
-class ActorResponse(Response, kw_only=True):
-    """An actor as it stands."""
+class StandingResponse(Response, kw_only=True):
+    """An actor and where it stands, now or then."""
 
     id: str
     machine: str
@@ -89,6 +89,11 @@ class ActorResponse(Response, kw_only=True):
     status: Literal["active", "done"]
     seq: int
     fingerprint: str
+
+
+class ActorResponse(StandingResponse, kw_only=True):
+    """An actor as it stands."""
+
     created_at: datetime
     updated_at: datetime
     context: Any = UNSET
@@ -101,18 +106,10 @@ class ActorsResponse(Response, kw_only=True):
     next_cursor: str | UnsetType = UNSET
 
 
-class AnswerResponse(Response, kw_only=True):
+class AnswerResponse(StandingResponse, kw_only=True):
     """Where an actor stood when an event had been processed."""
 
-    id: str
-    machine: str
-    version: str
-    state_value: Any
-    state: str
-    status: Literal["active", "done"]
     handled: bool
-    seq: int
-    fingerprint: str
 
 
 class LoggedResponse(Response, kw_only=True):

@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from statekeep.controller.api import bodies, requests
+from statekeep.controller.api.actors import standing
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import State, state
@@ -244,12 +245,8 @@ def _answer(outcome: Outcome) -> bodies.AnswerResponse:
 def _shown(answer: Answer) -> bodies.AnswerResponse:
     return bodies.AnswerResponse(
         id=answer.actor_id,
-        machine=answer.configuration.machine,
-        version=answer.configuration.version,
-        state_value=answer.configuration.value,
-        state=answer.configuration.label,
-        status="done" if answer.configuration.done else "active",
-        handled=answer.handled,
+        **standing(answer.configuration),
         seq=answer.seq,
         fingerprint=answer.fingerprint,
+        handled=answer.handled,
     )
