@@ -13,7 +13,7 @@ async def test_an_actor_begins_in_the_initial_state_of_its_version(site: Site) -
     assert reply.headers["Location"] == "/v1/actors/alice"
     assert reply.headers["ETag"] == '"0"'
     actor = reply.body
-    assert actor["id"], actor["machine"] == ("alice", "loan")
+    assert (actor["id"], actor["machine"]) == ("alice", "loan")
     assert (actor["version"], actor["state"], actor["stateValue"]) == ("v1", "idle", "idle")
     assert (actor["seq"], actor["status"], actor["context"]) == (0, "active", {"amount": 1.50})
     assert actor["createdAt"] == actor["updatedAt"]

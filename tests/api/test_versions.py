@@ -146,7 +146,6 @@ async def test_a_preview_of_what_no_manifest_could_say_is_422(
 @pytest.mark.parametrize(
     "definition",
     [
-        {},
         {"id": "m", "initial": "nowhere", "states": {"a": {}}},
         {"id": "m", "initial": "a", "states": {"a": {"on": {"X": "b"}}}},
         {"id": "m", "initial": "a", "states": {"a": {"always": "b"}, "b": {"always": "a"}}},
@@ -162,8 +161,6 @@ async def test_a_definition_with_errors_is_answered_with_the_place_of_each(
     site: Site, definition: dict[str, object]
 ) -> None:
     reply = await site.post(PREVIEWS, V2 | {"definition": definition})
-    if reply.status == 200:
-        return
     assert reply.status == 422
     assert all(
         error["pointer"].startswith("/definition") and error["code"] and error["detail"]

@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dev.process import Dev
+from tests.dev.process import Dev, running
 
 from statekeep.engine.json import JsonObject
 
@@ -61,13 +63,24 @@ def manifest(
     return json.dumps(document, indent=1)
 
 
+@contextmanager
+def ground() -> Iterator[Path]:
+    """Make a folder for as long as the context is open.
+
+    Not in pytest's own: that is closed to others whenever another run begins, and Postgres, which
+    root has to run as somebody else, could not get through.
+    """
+    with tempfile.TemporaryDirectory(prefix="statekeep-test-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace() -> Iterator[Path]:
     """A workspace with an empty database, made by a dev server that was stopped in order."""
-    home = tmp_path_factory.mktemp("workspace")
-    dev = Dev(home)
-    assert dev.stop() == 0, dev.output
-    return home / ".statekeep"
+    with ground() as home:
+        dev = Dev(home)
+        assert dev.stop() == 0, dev.output
+        yield home / ".statekeep"
 
 
 def furnished(home: Path, workspace: Path) -> Path:
@@ -77,15 +90,19 @@ def furnished(home: Path, workspace: Path) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, workspace: Path) -> Path:
+def home(workspace: Path) -> Iterator[Path]:
     """A folder with an empty database."""
-    return furnished(tmp_path, workspace)
+    with ground() as folder:
+        yield furnished(folder, workspace)
+        for left in [one for one in running if one.home == folder]:
+            left.kill()  # by a test that failed
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory, workspace: Path) -> Iterator[Dev]:
+def dev(workspace: Path) -> Iterator[Dev]:
     """A dev server that the tests of a module share; each has names of its own."""
-    dev = Dev(furnished(tmp_path_factory.mktemp("home"), workspace))
-    yield dev
-    assert dev.stop() == 0, dev.output
-    assert "Traceback" not in dev.output
+    with ground() as folder:
+        dev = Dev(furnished(folder, workspace))
+        yield dev
+        assert dev.stop() == 0, dev.output
+        assert "Traceback" not in dev.output

@@ -44,6 +44,10 @@ def statekeep(home: Path, *arguments: str) -> tuple[int, str]:
     return process.returncode, output
 
 
+running: list["Watched"] = []
+"""Those that nobody has ended yet."""
+
+
 class Watched:
     """A running ``statekeep`` and the lines that it has printed so far."""
 
@@ -53,8 +57,9 @@ class Watched:
         self.lines: list[str] = []
         self._ended = False
         self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        running.append(self)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -89,6 +94,7 @@ class Watched:
         """Wait for the end and return the exit status."""
         status = self.process.wait(PATIENCE_S)
         self._reader.join(PATIENCE_S)
+        running.remove(self)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status

@@ -160,7 +160,7 @@ async def test_a_deployment_that_is_killed_has_happened_or_has_not(counters: Pat
         ]
         await clients.post(session, "/v1/events", events)
 
-    for number in range(2, 6):
+    for number in range(2, 5):
         latest = manifest(f"v{number}", COUNTER, parent=f"v{number - 1}", approval="Automatic")
         (counters / "manifests" / f"v{number}.yaml").write_text(latest)
         await asyncio.sleep(draw.uniform(0.1, 0.9))  # any moment around the deployment is as good
@@ -170,6 +170,6 @@ async def test_a_deployment_that_is_killed_has_happened_or_has_not(counters: Pat
         await asyncio.to_thread(dev.line, f"v{number}: Applied")
     for number in (0, crowd - 1):
         decisions = get(f"{dev.url}/v1/actors/n{number}/decisions")["decisions"]
-        assert [one["version"] for one in decisions] == ["v2", "v3", "v4", "v5"]
+        assert [one["version"] for one in decisions] == ["v2", "v3", "v4"]
     assert await asyncio.to_thread(dev.stop) == 0
-    assert await asyncio.to_thread(_check, counters, crowd) == 5
+    assert await asyncio.to_thread(_check, counters, crowd) == 4

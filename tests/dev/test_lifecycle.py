@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.dev.calls import call, get, place, spawn
-from tests.dev.conftest import LOAN_1, manifest
+from tests.dev.conftest import LOAN_1, ground, manifest
 from tests.dev.process import ENVIRONMENT, Dev, gone, statekeep, until
 
 from statekeep.controller.dev import postgres
@@ -69,13 +69,15 @@ def test_a_keeper_that_is_told_to_end_takes_its_postgres_along(home: Path) -> No
     server.close()
 
 
-def test_a_database_that_was_half_made_when_the_power_went_is_made_again(tmp_path: Path) -> None:
-    draft = tmp_path / "postgres" / "data.new"
-    draft.mkdir(parents=True)
-    (draft / "PG_VERSION").write_text("16\n")
-    server = postgres.start(tmp_path / "postgres", durable=False)
-    assert (tmp_path / "postgres" / "data" / "PG_VERSION").exists()
-    server.close()
+def test_a_database_that_was_half_made_when_the_power_went_is_made_again() -> None:
+    with ground() as home:
+        draft = home / "postgres" / "data.new"
+        draft.mkdir(parents=True)
+        (draft / "PG_VERSION").write_text("16\n")
+        server = postgres.start(home / "postgres", durable=False)
+        assert (home / "postgres" / "data" / "PG_VERSION").exists()
+        assert not draft.exists()
+        server.close()
 
 
 def test_a_second_one_on_the_same_data_is_refused_in_one_line(dev: Dev) -> None:
