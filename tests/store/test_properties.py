@@ -250,7 +250,7 @@ LIVES = st.lists(st.sampled_from(["events", "events", *STEPS]), min_size=2, max_
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import KEYS
 from tests.store.conftest import World
-from tests.store.definitions import LOAN_1, LOAN_2
+from tests.store.definitions import LOAN_1
 from tests.store.model import Model, ModelActor, ModelVersion, fingerprint
 
 from statekeep.engine.ids import VersionName
@@ -239,30 +239,6 @@ async def test_an_actor_asked_for_by_machine_is_never_left_behind(worlds: Sequen
 async def applied(world: World, name: str) -> None:
     while not isinstance(await world.apply(name), Deployment):
         pass  # an actor came in between whose kind of move was not shown
-
-
-async def test_two_first_proposals_of_one_name_cannot_borrow_each_others_approval(
-    worlds: Sequence[World],
-) -> None:
-    """What was shown for one content never approves the other."""
-    await worlds[0].propose("v1", LOAN_1)
-    await worlds[0].spawn("a", "v1", "START", "PAY")
-    for round_ in range(10):
-        name = f"v2-{round_}"
-
-        async def propose(world: World, definition: JsonObject, name: str = name) -> None:
-            await world.propose(name, definition, parent="v1", path=["NEVER"])
-
-        await asyncio.gather(
-            propose(worlds[0], LOAN_1), propose(worlds[1], LOAN_2), propose(worlds[2], LOAN_1)
-        )
-        stored = await worlds[0].database.read(
-            lambda connection, name=name: versions.find(  # type: ignore[misc]
-                connection, worlds[0].namespace, VersionName(name)
-            )
-        )
-        assert stored is not None
-        assert stored.content_digest.hex() == stored.version.content_digest
 
 
 async def test_a_version_is_either_withdrawn_or_applied(worlds: Sequence[World]) -> None:
