@@ -14,13 +14,15 @@ from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import read_version
-from statekeep.engine.store import actors, audit, deployments, previews, versions
-from statekeep.engine.store.actors import Actor, Logged, Spawn, Spawned, Taken, actor_key
+from statekeep.engine.store import actors, audit, deployments, previews, spawning, versions
+from statekeep.engine.store.actors import Actor, Logged, actor_key
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
-from statekeep.engine.store.events import Answer, Event, Outcome, process
+from statekeep.engine.store.events import Answer, Event, Outcome
+from statekeep.engine.store.processing import process
+from statekeep.engine.store.spawning import Spawn, Spawned, Taken
 from statekeep.engine.store.versions import StoredVersion
 
 NAMESPACE = Namespace("default")
@@ -106,7 +108,7 @@ class World:
 
     async def ask(self, wish: Spawn) -> Spawned | Taken:
         """Ask for an actor."""
-        return await actors.spawn(self.database, self.catalogue, wish)
+        return await spawning.spawn(self.database, self.catalogue, wish)
 
     async def spawn(
         self, actor_id: str, version: str, *events: str, context: bytes | None = None

@@ -19,9 +19,9 @@ from statekeep.engine.store.events import (
     SeqDiffers,
     Unhandled,
     Unstable,
-    rounds,
 )
 from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.processing import rounds
 from statekeep.engine.store.versions import StoredVersion
 
 RESTLESS: JsonObject = {

@@ -7,9 +7,9 @@ from tests.conftest import KEYS
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 
-from statekeep.engine.store.actors import Spawned, Taken
 from statekeep.engine.store.database import connect
 from statekeep.engine.store.events import Answer, KeyReused, SeqDiffers, Unhandled
+from statekeep.engine.store.spawning import Spawned, Taken
 
 
 async def test_the_same_key_twice_is_one_event_and_one_answer(world: World) -> None:

@@ -24,11 +24,11 @@ from statekeep.engine.routing.policy import (
     UnhandledEvents,
     UnseenMoves,
 )
-from statekeep.engine.store.actors import Spawned
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import Deployment, Held
 from statekeep.engine.store.events import Answer, Event
+from statekeep.engine.store.spawning import Spawned
 
 EVENTS = "ABCD"
 BATCH = 16

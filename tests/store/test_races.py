@@ -18,10 +18,10 @@ from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy, UnhandledEvents
 from statekeep.engine.store import versions
-from statekeep.engine.store.actors import Spawned
 from statekeep.engine.store.database import connect
 from statekeep.engine.store.deployments import Deployment, NotShown
 from statekeep.engine.store.events import Answer, Event
+from statekeep.engine.store.spawning import Spawned
 
 RING: JsonObject = {
     "initial": "p",

@@ -13,8 +13,8 @@ from statekeep.engine.ids import MachineName, VersionName
 from statekeep.engine.routing.policy import MigrationPolicy
 from statekeep.engine.routing.version import Version, read_version
 from statekeep.engine.store import locks, versions
-from statekeep.engine.store.actors import Spawned
 from statekeep.engine.store.events import Answer
+from statekeep.engine.store.spawning import Spawned
 from statekeep.engine.store.versions import StoredVersion
 
 T = TypeVar("T")

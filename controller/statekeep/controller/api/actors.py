@@ -14,11 +14,12 @@ from statekeep.controller.api import bodies, requests
 from statekeep.controller.api.problems import Problem, invalid, missing
 from statekeep.controller.api.state import State, state
 from statekeep.engine.ids import ActorId, MachineName, VersionName
-from statekeep.engine.store import actors, audit
-from statekeep.engine.store.actors import Actor, Selection, Spawn, Taken
+from statekeep.engine.store import actors, audit, spawning
+from statekeep.engine.store.actors import Actor, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
 from statekeep.engine.store.keyring import context_place, event_place
+from statekeep.engine.store.spawning import Spawn, Taken
 
 SPAWN_SPACE = uuid.UUID("5a7e4b1e-9d55-4b4f-8f5e-0b6b0f3c8a11")
 """Where ids of actors come from whose spawn named an idempotency key and no id."""
@@ -29,7 +30,7 @@ async def spawn(request: web.Request) -> web.Response:
     requests.only(request)
     wish = _wish(request, await requests.body(request, bodies.SpawnRequest))
     shared = state(request)
-    result = await actors.spawn(shared.database, shared.catalogue, wish)
+    result = await spawning.spawn(shared.database, shared.catalogue, wish)
     if isinstance(result, Taken):
         raise Problem(
             HTTPStatus.CONFLICT,

@@ -11,7 +11,7 @@ from statekeep.controller.api.state import STATE, State
 from statekeep.engine.ids import Namespace
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.events import process
+from statekeep.engine.store.processing import process
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """One body that is read whole; NDJSON streams may have any length."""

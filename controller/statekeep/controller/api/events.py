@@ -16,7 +16,7 @@ from statekeep.controller.api.problems import Problem, invalid, logged, missing,
 from statekeep.controller.api.state import State, state
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
-from statekeep.engine.store import events
+from statekeep.engine.store import processing
 from statekeep.engine.store.events import (
     ActorMissing,
     Answer,
@@ -145,7 +145,7 @@ async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) ->
         except Problem as problem:
             results[number] = problem.document()
     numbers = list(wanted)
-    outcomes = await events.process(shared.database, shared.catalogue, list(wanted.values()))
+    outcomes = await processing.process(shared.database, shared.catalogue, list(wanted.values()))
     for number, outcome in zip(numbers, outcomes, strict=True):
         results[number] = _item(outcome)
     return results

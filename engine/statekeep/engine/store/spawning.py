@@ -1,0 +1,146 @@
+"""Spawning: an actor comes to be, once, whoever asks how often."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from statekeep.engine.errors import VersionUnknown
+from statekeep.engine.ids import ActorId, MachineName, Namespace, VersionName
+from statekeep.engine.statechart.interpreter import initial
+from statekeep.engine.store import interning, locks, schema, versions
+from statekeep.engine.store.actors import Actor, actor_key, find
+from statekeep.engine.store.catalogue import Catalogue
+from statekeep.engine.store.database import Database
+from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.versions import StoredVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """A wish for an actor."""
+
+    namespace: Namespace
+    actor_id: ActorId
+    target: VersionName | MachineName
+    by_machine: bool
+    """Whether ``target`` names a machine, whose newest applied version is meant."""
+
+    context: bytes | None
+    """JSON; ``None`` where there is none."""
+
+    digest: bytes
+    """SHA-256 over what was asked for: the same wish again is the same actor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The actor is there."""
+
+    actor: Actor
+    created: bool
+    """Whether this wish made it; false where the same wish had been granted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Another actor has that id: it was spawned by a different wish."""
+
+    actor: Actor
+
+
+async def spawn(database: Database, catalogue: Catalogue, wish: Spawn) -> Spawned | Taken:
+    """Create the actor, unless it exists.
+
+    Raises:
+        VersionUnknown: nothing was applied under that name.
+    """
+    key = actor_key(wish.namespace, wish.actor_id)
+
+    async def work(connection: AsyncConnection) -> Spawned | Taken:
+        existing = await _digest(connection, key)
+        if existing is None:
+            version = await _target(connection, catalogue, wish)
+            sealed = (
+                None
+                if wish.context is None
+                else database.keys.seal(wish.context, context_place(key))
+            )
+            created = await _insert(connection, version, wish, key, sealed)
+            existing = await _digest(connection, key)
+        else:
+            created = False
+        actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
+        assert actor is not None
+        return Spawned(actor, created) if existing == wish.digest else Taken(actor)
+
+    return await database.transact(work)
+
+
+async def _digest(connection: AsyncConnection, key: UUID) -> bytes | None:
+    query = sa.select(schema.actor.c.body_digest).where(schema.actor.c.key == key)
+    digest: bytes | None = (await connection.execute(query)).scalar_one_or_none()
+    return digest
+
+
+async def _target(connection: AsyncConnection, catalogue: Catalogue, wish: Spawn) -> StoredVersion:
+    """Lock the machine, and only then ask for its newest version: so it is still the newest at the end."""
+    if wish.by_machine:
+        machine = MachineName(wish.target)
+        machine_id = await versions.machine_id(connection, wish.namespace, machine)
+        newest = None
+        if machine_id is not None:
+            await locks.share_machine(connection, machine_id)
+            newest = await versions.newest(connection, machine_id)
+        if newest is None:
+            raise VersionUnknown(f"no version of machine {wish.target} has been applied")
+        return await catalogue.version(connection, newest)
+    version_id = await versions.version_id(connection, wish.namespace, VersionName(wish.target))
+    if version_id is None:
+        raise VersionUnknown(f"version {wish.target} is not known")
+    version = await catalogue.version(connection, version_id)
+    if not version.is_applied:
+        raise VersionUnknown(f"version {wish.target} is not applied yet")
+    await locks.share_machine(connection, version.machine_id)
+    return version
+
+
+async def _insert(
+    connection: AsyncConnection, target: StoredVersion, wish: Spawn, key: UUID, sealed: bytes | None
+) -> bool:
+    """Insert the actor in the initial cohort of its version; return whether it was new."""
+    start = initial(target.version.machine)
+    configuration_id = (await interning.configurations(connection, {(target.id, start)}))[
+        target.id, start
+    ]
+    root = (
+        await connection.execute(
+            sa.select(schema.history.c.id).where(schema.history.c.parent_id.is_(None))
+        )
+    ).scalar_one()
+    cohorts = await interning.cohorts(connection, [(target.id, root, configuration_id)])
+    machine = schema.machine
+    epoch = sa.select(machine.c.epoch).where(machine.c.id == target.machine_id).scalar_subquery()
+    now = sa.func.clock_timestamp()
+    inserted = await connection.execute(
+        insert(schema.actor)
+        .values(
+            key=key,
+            namespace=wish.namespace,
+            id=wish.actor_id,
+            machine_id=target.machine_id,
+            cohort_id=cohorts[target.id, root],
+            seq=0,
+            context=sealed,
+            body_digest=wish.digest,
+            spawn_epoch=epoch,
+            spawn_configuration_id=configuration_id,
+            created_at=now,
+            updated_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(schema.actor.c.key)
+    )
+    return inserted.first() is not None
