@@ -1,9 +1,9 @@
 """One API server and one operator for most stories, which live in namespaces of their own."""
 
 import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -31,17 +31,21 @@ class Story:
     world: World
     namespace: str = field(default_factory=lambda: f"story-{next(_numbers)}")
 
-    def apply(
-        self, name: str, *, approve: str | None = None, manager: str = "kubectl", **spec: Any
-    ) -> Object:
-        """Apply a manifest made of the fields of its spec."""
+    def manifest(self, name: str, *, approve: str | None = None, **spec: Any) -> Object:
+        """Return a manifest made of the fields of its spec."""
         annotations = {} if approve is None else {APPROVE_ANNOTATION: approve}
-        manifest = {
+        return {
             "apiVersion": "statekeep.io/v1alpha1",
             "kind": "MachineVersion",
             "metadata": {"namespace": self.namespace, "name": name, "annotations": annotations},
             "spec": spec,
         }
+
+    def apply(
+        self, name: str, *, approve: str | None = None, manager: str = "kubectl", **spec: Any
+    ) -> Object:
+        """Apply a manifest."""
+        manifest = self.manifest(name, approve=approve, **spec)
         return self.kubernetes.apply(manifest, manager=manager)
 
     def delete(self, name: str) -> None:
@@ -74,6 +78,14 @@ class Story:
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.ready(name)}") from None
 
+    def passes(self, operator: Operator) -> None:
+        """Let an operator look at what waits in this namespace at least twice more."""
+        self.apply("pace", parentId="never", definition={"initial": "a", "states": {"a": {}}})
+        self.becomes("pace", "AwaitingParent")
+        series = 'statekeep_operator_reconciles_total{standing="AwaitingParent"}'
+        before = operator.metric(series)
+        until(lambda: operator.metric(series) >= before + 3, "three more looks")
+
     def announced(self, name: str) -> list[str]:
         """Return the reasons of an object's Events."""
         return [event["reason"] for event in self.kubernetes.events((self.namespace, name))]
@@ -103,7 +115,9 @@ def operator(
     config = kubernetes.kubeconfig(tmp_path_factory.mktemp("kube") / "config")
     running = Operator(config, shared_url)
     yield running
+    began = time.monotonic()
     assert running.stop() == 0, running.log
+    assert time.monotonic() - began < 5
     assert kubernetes.refused == []
     assert "Traceback" not in running.log
 
@@ -117,14 +131,10 @@ async def shared_database(shared_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def story(kubernetes: Kubernetes, operator: Operator, shared_database: Database) -> Story:
-    """A namespace that the shared operator looks after."""
+def story(kubernetes: Kubernetes, operator: Operator, shared_database: Database) -> Iterator[Story]:
+    """A namespace that the shared operator looks after, until the story is told."""
     told = Story(kubernetes, World(shared_database))
     told.world.namespace = Namespace(told.namespace)
-    return told
-
-
-@pytest.fixture
-def config(kubernetes: Kubernetes, tmp_path: Path) -> Path:
-    """A kubeconfig of one's own."""
-    return kubernetes.kubeconfig(tmp_path / "config")
+    yield told
+    for name in kubernetes.names(told.namespace):
+        kubernetes.delete(name)

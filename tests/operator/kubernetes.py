@@ -1,7 +1,7 @@
-"""An API server in a thread of its own: kmock's discovery and HTTP, our objects, and no more rights than the operator has.
+"""An API server in a thread of its own: kmock's discovery and HTTP, our objects, and the rights that an operator needs.
 
-It is stricter than kmock's own emulator: watches go on from a revision, a status is written against the revision that was
-read and through its subresource alone, and what the operator's role does not allow is refused and remembered.
+It is stricter than kmock's own emulator: watches go on from a revision, a status is written against the revision that
+was read and through its subresource alone, and what the operator's role does not allow is refused and remembered.
 """
 
 import asyncio
@@ -32,8 +32,9 @@ class _Server(kmock.KubernetesScaffold):
     objects: Objects = attrs.field(factory=Objects)
     events: list[Object] = attrs.field(factory=list)
     refused: list[str] = attrs.field(factory=list)
-    writes: list[Name] = attrs.field(factory=list)
     token: str = "secret"
+    broken: bool = False
+    before_write: Callable[[], Coroutine[Any, Any, object]] | None = None
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -64,6 +65,8 @@ class _Server(kmock.KubernetesScaffold):
         try:
             if request.headers.get("Authorization") != f"Bearer {self.token}":
                 raise Refused(401, "Unauthorized")
+            if self.broken:
+                raise Refused(500, "out of order")
             return await super()._handle(request)
         except Refused as refusal:
             if refusal.status in (403, 422):
@@ -96,9 +99,11 @@ class _Server(kmock.KubernetesScaffold):
                 {"op": "test", "path": "/metadata/resourceVersion", "value": revision},
                 {"op": "add", "path": "/status", "value": status},
             ] if request.subresource == "status":
+                if self.before_write is not None:
+                    interrupt, self.before_write = self.before_write, None
+                    await interrupt()
                 if self.objects.find(name)["metadata"]["resourceVersion"] != revision:
                     raise Refused(409, "the object has been modified")
-                self.writes.append(name)
                 return await self.objects.write_status(name, status)
             case _:
                 raise Refused(403, "only a status can be patched")
@@ -154,6 +159,18 @@ class Kubernetes:
         self._server.token += "-anew"
         self.kubeconfig(path)
 
+    def break_down(self, *, broken: bool) -> None:
+        """Answer everything with an error, or no longer."""
+        self._server.broken = broken
+
+    def fall_silent(self, *, silent: bool) -> None:
+        """Let no watch tell of anything for the time being."""
+        self._do(self._server.objects.fall_silent(silent=silent))
+
+    def apply_before_the_next_write(self, manifest: Object) -> None:
+        """Let an edit come between the reading of an object and the writing of its status."""
+        self._server.before_write = lambda: self._server.objects.apply(manifest, "kubectl")
+
     @property
     def refused(self) -> list[str]:
         """What an operator asked for and must not."""
@@ -168,12 +185,17 @@ class Kubernetes:
     def delete(self, name: Name) -> None:
         self._do(self._server.objects.delete(name))
 
+    def mark_deleted(self, name: Name) -> None:
+        """Delete an object that somebody's finalizer holds."""
+        self._do(self._server.objects.mark_deleted(name))
+
     def get(self, name: Name) -> Object:
         return self._server.objects.find(name)
 
-    def writes(self, name: Name) -> int:
-        """Return how often the status was written."""
-        return self._server.writes.count(name)
+    def names(self, namespace: str) -> list[Name]:
+        """Return the names of the objects in a namespace."""
+        found = self._server.objects.find_all(namespace)
+        return [(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found]
 
     def events(self, name: Name) -> list[Object]:
         """Return the Events of an object, oldest first."""

@@ -71,6 +71,7 @@ class Objects:
         self._log: list[tuple[int, str, Object]] = []
         self._revision = 100
         self._changed = asyncio.Condition()
+        self._silent = False
 
     @property
     def revision(self) -> str:
@@ -105,6 +106,12 @@ class Objects:
         """Replace the status, and nothing else."""
         return await self._store(name, self.find(name) | {"status": status})
 
+    async def mark_deleted(self, name: Name) -> Object:
+        """Do what a deletion does while somebody's finalizer holds the object."""
+        one = self.find(name)
+        marked = one["metadata"] | {"deletionTimestamp": _now(), "finalizers": ["example.com/f"]}
+        return await self._store(name, one | {"metadata": marked})
+
     async def delete(self, name: Name) -> None:
         gone = self.find(name)
         del self._objects[name]
@@ -115,12 +122,18 @@ class Objects:
         position = 0
         while True:
             async with self._changed:
-                while position >= len(self._log):
+                while self._silent or position >= len(self._log):
                     await self._changed.wait()
                 batch, position = self._log[position:], len(self._log)
             for revision, kind, one in batch:
                 if revision > since and namespace in (None, one["metadata"]["namespace"]):
                     yield {"type": kind, "object": one}
+
+    async def fall_silent(self, *, silent: bool) -> None:
+        """Hold back what watches would tell, or let it go."""
+        async with self._changed:
+            self._silent = silent
+            self._changed.notify_all()
 
     async def _store(self, name: Name, new: Object) -> Object:
         old = self._objects.get(name)
@@ -130,6 +143,9 @@ class Objects:
         new["metadata"] = new["metadata"] | {
             "uid": before.get("uid") or str(uuid.uuid4()),
             "creationTimestamp": before.get("creationTimestamp") or _now(),
+            **{
+                name: before[name] for name in ("deletionTimestamp", "finalizers") if name in before
+            },
             "generation": before.get("generation", 0) + edited,
         }
         if old is not None and _without_revision(old) == _without_revision(new):

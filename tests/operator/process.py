@@ -20,6 +20,12 @@ os.execv(sys.executable, [sys.executable, "-m", "statekeep.controller.cli.main",
 """
 
 
+_ARGUMENTS = (
+    *("--health-host", "127.0.0.1", "--health-port", "0"),
+    *("--refresh", "0.3", "--sweep", "0.5"),
+)
+
+
 class Operator:
     """A running ``statekeep operator`` and what it has logged."""
 
@@ -83,6 +89,3 @@ class Operator:
         assert self.process.stderr is not None
         self.process.stderr.close()
         return status
-
-
-_ARGUMENTS = ("--health-host", "127.0.0.1", "--health-port", "0", "--refresh", "0.3")

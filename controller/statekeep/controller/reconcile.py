@@ -85,14 +85,14 @@ async def reconcile(manifest: Manifest, parents: Parents, database: Database) ->
         warnings = finding.warnings(findings)
         standing = _refusal(manifest, parents, known, finding.errors(findings))
         if standing is not None:
+            if isinstance(standing, Applied) and known.stored is not None:
+                warnings += _lost(known.stored.version.machine, known)
             machine = machine_of(manifest, known.parent.machine if known.parent else None)
             return Outcome(standing, machine, warnings)
         version = _version(manifest)
         if known.parent is None:
             return await _apply_root(database, namespace, manifest, version, warnings)
-        warnings += tuple(
-            found.under("/spec/definition") for found in lost_events(version.machine, known.lineage)
-        )
+        warnings += _lost(version.machine, known)
         return await _go_on(database, namespace, manifest, version, known.parent, warnings)
     except StoreUnavailable:
         return Outcome(DatabaseUnavailable(), manifest.machine, finding.warnings(findings))
@@ -113,6 +113,11 @@ async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: M
         lineage=await versions.lineage(connection, parent) if parent else {},
         root=await versions.root_of(connection, namespace, machine),
     )
+
+
+def _lost(machine: Machine, known: _Known) -> tuple[Finding, ...]:
+    """Return a warning for each event that an ancestor handles and this machine never does."""
+    return tuple(found.under("/spec/definition") for found in lost_events(machine, known.lineage))
 
 
 def _refusal(

@@ -102,7 +102,9 @@ def _kept(standing: Standing, previous: JsonObject, generation: int | None) -> J
             kept = False
     if not kept and "migration" not in previous:
         return {}
-    return {name: previous[name] for name in ("machine", "preview", "migration") if name in previous}
+    return {
+        name: previous[name] for name in ("machine", "preview", "migration") if name in previous
+    }
 
 
 def _transitions(previous: JsonObject | None) -> dict[str, tuple[str, str]]:

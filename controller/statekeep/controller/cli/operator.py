@@ -17,6 +17,7 @@ from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 HOST = "0.0.0.0"  # noqa: S104  (the kubelet calls from outside the pod; nothing secret is served)
 PORT = 8081
 REFRESH_S = 15.0
+SWEEP_S = 60.0
 WORKERS = 4
 
 SPARE_CONNECTIONS = 2
@@ -55,6 +56,14 @@ SPARE_CONNECTIONS = 2
     help="Seconds between two previews of a version that waits.",
 )
 @click.option(
+    "--sweep",
+    envvar="STATEKEEP_SWEEP",
+    type=click.FloatRange(min=0.1),
+    default=SWEEP_S,
+    show_default=True,
+    help="Seconds between two searches for what the watch has missed.",
+)
+@click.option(
     "--workers",
     envvar="STATEKEEP_WORKERS",
     type=click.IntRange(1, 64),
@@ -82,6 +91,7 @@ def operator(
     health_host: str,
     health_port: int,
     refresh: float,
+    sweep: float,
     workers: int,
     logs: str,
     identity: str,
@@ -95,6 +105,7 @@ def operator(
         identity=identity,
         namespaces=tuple(Namespace(name.strip()) for name in namespaces.split(",") if name.strip()),
         refresh_s=refresh,
+        sweep_s=sweep,
         health_host=health_host,
         health_port=health_port,
         workers=workers,

@@ -24,7 +24,7 @@ class Settings:
     refresh_s: float
     """Seconds between two looks at a version that waits for something."""
 
-    sweep_s: float = 60.0
+    sweep_s: float
     """Seconds between two comparisons of everything there is with everything that was seen."""
 
     health_host: str

@@ -1,0 +1,215 @@
+"""What breaks around the operator, and the operator itself: nothing is lost, and nothing is done twice."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.operator.conftest import Story
+from tests.operator.kubernetes import Kubernetes, until
+from tests.operator.outage import Way
+from tests.operator.process import Operator
+from tests.store.conftest import World
+from tests.store.definitions import LOAN_1, LOAN_2
+
+from statekeep.engine.ids import Namespace
+from statekeep.engine.store.database import Database
+
+AUTOMATIC: Any = {"parentId": "v1", "approval": "Automatic", "definition": LOAN_2}
+
+
+@dataclass
+class Stage:
+    """A cluster and a database of one's own, and the operators that were started in it."""
+
+    story: Story
+    config: Path
+    way: Way
+    operators: list[Operator] = field(default_factory=list)
+
+    def start(self, *arguments: str) -> Operator:
+        self.operators.append(Operator(self.config, self.way.url, *arguments))
+        return self.operators[-1]
+
+
+@pytest.fixture
+def cluster() -> Iterator[Kubernetes]:
+    server = Kubernetes()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def stage(
+    cluster: Kubernetes, database: Database, database_url: str, tmp_path: Path
+) -> AsyncIterator[Stage]:
+    story = Story(cluster, World(database))
+    story.world.namespace = Namespace(story.namespace)
+    stage = Stage(story, cluster.kubeconfig(tmp_path / "config"), Way(database_url))
+    yield stage
+    for operator in stage.operators:
+        operator.kill()
+    stage.way.close()
+
+
+async def test_a_restart_does_nothing_again(stage: Stage) -> None:
+    story = stage.story
+    first = stage.start()
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    await story.world.spawn("a", "v1", "START")
+    story.apply("v2", **AUTOMATIC)
+    story.apply("v3", parentId="v2", definition=LOAN_1)
+    story.becomes("v2", "Applied")
+    story.becomes("v3", "AwaitingApproval")
+    first.kill()
+    before = [story.get(name) for name in ("v1", "v2", "v3")]
+    second = stage.start()
+    story.passes(second)
+    assert [story.get(name) for name in ("v1", "v2", "v3")] == before
+    assert second.metric("statekeep_operator_deployments_total") == 0
+    assert story.announced("v2").count("Applied") == 1
+
+
+def test_what_happened_while_no_operator_ran_is_made_up_for(stage: Stage) -> None:
+    story = stage.story
+    story.apply("v1", definition=LOAN_1)
+    story.apply("v2", parentId="v1", definition=LOAN_2)
+    first = stage.start()
+    preview_id = story.becomes("v2", "AwaitingApproval")["preview"]["id"]
+    story.apply("gone", parentId="v1", definition=LOAN_2)
+    story.becomes("gone", "AwaitingApproval")
+    first.kill()
+    story.delete("gone")
+    story.apply("v2", approve=preview_id, parentId="v1", definition=LOAN_2)
+    second = stage.start()
+    story.becomes("v2", "Applied")
+    until(lambda: second.metric("statekeep_operator_withdrawals_total") == 1, "the withdrawal")
+
+
+async def test_two_operators_do_what_one_does(stage: Stage) -> None:
+    story = stage.story
+    both = [stage.start(), stage.start()]
+    for operator in both:
+        until(lambda one=operator: one.probe("/readyz")[0] == 200, "readiness")  # type: ignore[misc]
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    for number in range(20):
+        await story.world.spawn(f"a{number}", "v1", "START")
+    story.apply("v2", **AUTOMATIC)
+    migration = story.becomes("v2", "Applied")["migration"]
+    assert migration["migrated"] == 20
+    for operator in both:
+        story.passes(operator)
+    assert story.status("v2")["migration"] == migration
+    assert story.announced("v2").count("Applied") == 1
+    assert story.announced("v1") == ["Applied"]
+    assert [operator.stop() for operator in both] == [0, 0]
+
+
+async def test_an_outage_of_the_database_is_told_and_survived(stage: Stage) -> None:
+    story = stage.story
+    operator = stage.start()
+    story.apply("v1", definition=LOAN_1)
+    story.apply("v2", parentId="v1", definition=LOAN_2)
+    preview = story.becomes("v2", "AwaitingApproval")["preview"]
+    stage.way.block()
+    status = story.becomes("v2", "DatabaseUnavailable")
+    assert status["preview"] == preview
+    assert operator.probe("/readyz")[0] == 503
+    assert operator.probe("/livez")[0] == 200
+    story.apply("v2", approve=preview["id"], parentId="v1", definition=LOAN_2)
+    story.apply("v3", parentId="v2", definition=LOAN_2)
+    story.becomes("v3", "DatabaseUnavailable")
+    stage.way.unblock()
+    story.becomes("v2", "Applied")
+    story.becomes("v3", "AwaitingApproval")
+    assert operator.probe("/readyz")[0] == 200
+    assert operator.process.poll() is None
+
+
+def test_an_operator_may_start_before_everything_else(stage: Stage, cluster: Kubernetes) -> None:
+    stage.way.block()
+    cluster.break_down(broken=True)
+    operator = stage.start()
+    stage.story.apply("v1", definition=LOAN_1)
+    status, problems = operator.probe("/readyz")
+    assert status == 503
+    assert "database: " in problems
+    assert "API server: " in problems
+    assert operator.probe("/livez")[0] == 200
+    cluster.break_down(broken=False)
+    stage.story.becomes("v1", "DatabaseUnavailable")
+    stage.way.unblock()
+    stage.story.becomes("v1", "Applied")
+
+
+def test_an_outage_of_the_api_server_and_new_credentials_are_survived(
+    stage: Stage, cluster: Kubernetes
+) -> None:
+    operator = stage.start()
+    stage.story.apply("v1", definition=LOAN_1)
+    stage.story.becomes("v1", "Applied")
+    cluster.break_down(broken=True)
+    stage.story.apply("v2", **AUTOMATIC)
+    series = 'statekeep_operator_errors_total{error="ClusterUnavailable"}'
+    until(lambda: operator.metric(series), "an error")
+    cluster.expire(stage.config)
+    cluster.break_down(broken=False)
+    stage.story.becomes("v2", "Applied")
+
+
+def test_what_the_watch_misses_is_found_by_the_sweep(stage: Stage, cluster: Kubernetes) -> None:
+    story = stage.story
+    operator = stage.start()
+    story.apply("v1", definition=LOAN_1)
+    story.apply("v2", parentId="v1", definition=LOAN_2)
+    story.becomes("v2", "AwaitingApproval")
+    assert operator.probe("/livez")[0] == 200
+    cluster.fall_silent(silent=True)
+    story.delete("v2")
+    story.apply("other", definition=LOAN_1)
+    until(lambda: operator.metric("statekeep_operator_withdrawals_total") == 1, "the withdrawal")
+    story.becomes("other", "Applied")
+    until(lambda: operator.probe("/livez")[0] == 503, "a stuck watch")
+    cluster.fall_silent(silent=False)
+    until(lambda: operator.probe("/livez")[0] == 200, "a watch")
+
+
+def test_children_are_woken_by_their_parent(stage: Stage) -> None:
+    stage.start("--refresh", "3600", "--sweep", "3600")
+    story = stage.story
+    story.apply("v3", parentId="v2", approval="Automatic", definition=LOAN_1)
+    story.apply("v2", **AUTOMATIC)
+    story.becomes("v3", "AwaitingParent", saying="not applied yet")
+    story.becomes("v2", "AwaitingParent")
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v3", "Applied")
+    story.delete("v3")
+
+
+def test_an_operator_of_some_namespaces_leaves_the_others_alone(stage: Stage) -> None:
+    story = stage.story
+    other = Story(story.kubernetes, story.world)
+    operator = stage.start("--namespaces", f"{story.namespace}, elsewhere")
+    other.apply("v1", definition=LOAN_1)
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    story.apply("v2", parentId="v1", definition=LOAN_2)
+    story.becomes("v2", "AwaitingApproval")
+    story.passes(operator)
+    assert other.ready("v1") == ("", "", "")
+
+
+def test_a_stop_takes_moments_even_in_an_outage(stage: Stage) -> None:
+    operator = stage.start("--logs", "json")
+    stage.story.apply("v1", definition=LOAN_1)
+    stage.story.becomes("v1", "Applied")
+    stage.way.block()
+    began = time.monotonic()
+    assert operator.stop() == 0, operator.log
+    assert time.monotonic() - began < 5
+    assert all(json.loads(line)["severity"] for line in operator.lines)
