@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -20,11 +21,16 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A Postgres that ends with the run, however the run ends."""
-    server = postgres.start(tmp_path_factory.mktemp("postgres"), durable=False)
-    yield server
-    server.close()
+def embedded() -> Iterator[EmbeddedPostgres]:
+    """A Postgres that ends with the run, however the run ends.
+
+    Its folder is not pytest's: another run beside this one closes that to the user that Postgres
+    runs as where we are root.
+    """
+    with tempfile.TemporaryDirectory(prefix="statekeep-tests-") as folder:
+        server = postgres.start(Path(folder), durable=False)
+        yield server
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from statekeep.controller.dev.watch import Reconciled, Round
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.controller.manifest.problem import Problem
 from statekeep.controller.standing import (
     Applied,
@@ -61,13 +62,16 @@ class _Lines:
         self._shown: dict[str, str] = {}
 
     def show(self, done: Round) -> None:
-        lines: dict[str, str] = {one.source.manifest.name: _line(one) for one in done.versions}
+        lines = {
+            _name(one): f"{_name(one)}: {_standing(one)}: {_message(one)}" for one in done.versions
+        }
         lines |= {str(problem): str(problem) for problem in _problems(done)}
         for key, line in lines.items():
             if self._shown.get(key) != line:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         for namespace, name in done.withdrawn:
-            self._console.print(f"{namespace}/{name} was withdrawn: its manifest is gone")
+            line = f"{namespace}/{name} was withdrawn: its manifest is gone"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._shown = lines
 
 
@@ -80,8 +84,12 @@ def _problems(done: Round) -> Iterator[Problem]:
     yield from done.problems
 
 
-def _line(one: Reconciled) -> str:
-    return f"{one.source.manifest.name}: {_standing(one)}: {_message(one)}"
+def _name(one: Reconciled) -> str:
+    """Return a version's name, with its namespace where that is not the usual one."""
+    manifest = one.source.manifest
+    if manifest.namespace in (None, DEFAULT_NAMESPACE):
+        return manifest.name
+    return f"{manifest.namespace}/{manifest.name}"
 
 
 def _standing(one: Reconciled) -> str:
@@ -104,7 +112,7 @@ def _screen(done: Round) -> Iterator[RenderableType]:
     yield table
     for one in done.versions:
         if isinstance(one.outcome.standing, AwaitingApproval | PreviewChanged | Immutable):
-            yield Text.assemble((one.source.manifest.name, "bold"), ": ", _message(one))
+            yield Text.assemble((_name(one), "bold"), ": ", _message(one))
     for problem in _problems(done):
         yield Text(str(problem), style="red" if problem.severity is Severity.ERROR else "yellow")
 
@@ -118,7 +126,7 @@ def _row(one: Reconciled) -> tuple[str | Text, ...]:
     elif (preview := outcome.preview) is not None:
         numbers = (preview.would_migrate, preview.would_stay, preview.needs_rescue)
         counts = (*(f"{number:,}" for number in numbers), preview.id)
-    return (manifest.name, manifest.parent_id or "", _coloured(one), *counts)
+    return (_name(one), manifest.parent_id or "", _coloured(one), *counts)
 
 
 def _coloured(one: Reconciled) -> Text:

@@ -69,7 +69,7 @@ async def spawn(database: Database, catalogue: Catalogue, wish: Spawn) -> Spawne
                 else database.keys.seal(wish.context, context_place(key))
             )
             created = await _insert(connection, version, wish, key, sealed)
-            existing = await _digest(connection, key)
+            existing = wish.digest if created else await _digest(connection, key)
         else:
             created = False
         actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
@@ -111,16 +111,7 @@ async def _insert(
     connection: AsyncConnection, target: StoredVersion, wish: Spawn, key: UUID, sealed: bytes | None
 ) -> bool:
     """Insert the actor in the initial cohort of its version; return whether it was new."""
-    start = initial(target.version.machine)
-    configuration_id = (await interning.configurations(connection, {(target.id, start)}))[
-        target.id, start
-    ]
-    root = (
-        await connection.execute(
-            sa.select(schema.history.c.id).where(schema.history.c.parent_id.is_(None))
-        )
-    ).scalar_one()
-    cohorts = await interning.cohorts(connection, [(target.id, root, configuration_id)])
+    cohort_id, configuration_id = await _birthplace(connection, target)
     machine = schema.machine
     epoch = sa.select(machine.c.epoch).where(machine.c.id == target.machine_id).scalar_subquery()
     now = sa.func.clock_timestamp()
@@ -131,7 +122,7 @@ async def _insert(
             namespace=wish.namespace,
             id=wish.actor_id,
             machine_id=target.machine_id,
-            cohort_id=cohorts[target.id, root],
+            cohort_id=cohort_id,
             seq=0,
             context=sealed,
             body_digest=wish.digest,
@@ -144,3 +135,21 @@ async def _insert(
         .returning(schema.actor.c.key)
     )
     return inserted.first() is not None
+
+
+async def _birthplace(connection: AsyncConnection, target: StoredVersion) -> tuple[int, int]:
+    """Return the cohort and the configuration that new actors of a version begin in."""
+    cohort, history = schema.cohort, schema.history
+    known = (
+        sa.select(cohort.c.id, cohort.c.configuration_id)
+        .join(history, history.c.id == cohort.c.history_id)
+        .where(cohort.c.version_id == target.id, cohort.c.canonical, history.c.parent_id.is_(None))
+    )
+    if (row := (await connection.execute(known)).one_or_none()) is not None:
+        return row.id, row.configuration_id
+    start = (target.id, initial(target.version.machine))
+    configuration_id = (await interning.configurations(connection, {start}))[start]
+    root_query = sa.select(history.c.id).where(history.c.parent_id.is_(None))
+    root = (await connection.execute(root_query)).scalar_one()
+    cohorts = await interning.cohorts(connection, [(target.id, root, configuration_id)])
+    return cohorts[target.id, root], configuration_id
