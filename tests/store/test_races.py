@@ -47,7 +47,7 @@ SKIP = MigrationPolicy(unhandled_events=UnhandledEvents.SKIP)
 FAMILY = [
     ModelVersion("v2", LONGER, "v1", ("A",)),
     ModelVersion("v3", RING, "v2", ("**", "B")),
-    ModelVersion("v4", RING, "v1", ("B",)),
+    ModelVersion("v4", RING, "v1"),
     ModelVersion("v5", LONGER, "v3", (), SKIP),
 ]
 
