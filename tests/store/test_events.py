@@ -193,6 +193,20 @@ async def test_one_event_that_cannot_be_stored_does_not_fail_its_neighbours(worl
     assert [(await world.actor(actor)).seq for actor in "abc"] == [1, 0, 1]
 
 
+async def test_events_behind_one_that_failed_are_not_taken_out_of_order(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    for actor in "ab":
+        await world.spawn(actor, "v1", "START")
+    outcomes = await world.process(
+        world.event("a", "PAY", idempotency_key="not\0text"),
+        world.event("b", "PAY"),
+        world.event("a", "WAIVE"),
+        world.event("b", "UPLOAD"),
+    )
+    assert [type(outcome) for outcome in outcomes] == [Failed, Answer, Failed, Answer]
+    assert [(await world.actor(actor)).seq for actor in "ab"] == [1, 3]
+
+
 async def test_made_up_event_types_do_not_fill_the_table_of_edges(world: World) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START")

@@ -70,11 +70,26 @@ class _Taken:
 async def process(
     database: Database, catalogue: Catalogue, events: Sequence[Event]
 ) -> list[Outcome]:
-    """Process the events and return their outcomes, in the same order; never raises."""
+    """Process the events and return their outcomes, in the same order; never raises.
+
+    Where one event of an actor fails, those behind it do too: taken without it, they would be
+    taken out of order.
+    """
     outcomes: dict[int, Outcome] = {}
+    failed: dict[tuple[str, str], Failed] = {}
     for batch in rounds(events):
-        wanted = {ord_: events[ord_] for ord_ in batch}
-        outcomes |= await _isolated(database, catalogue, wanted)
+        wanted: dict[int, Event] = {}
+        for ord_ in batch:
+            event = events[ord_]
+            before = failed.get((event.namespace, event.actor_id))
+            if before is None:
+                wanted[ord_] = event
+            else:
+                outcomes[ord_] = before
+        for ord_, outcome in (await _isolated(database, catalogue, wanted)).items():
+            outcomes[ord_] = outcome
+            if isinstance(outcome, Failed):
+                failed[events[ord_].namespace, events[ord_].actor_id] = outcome
     return [outcomes[ord_] for ord_ in range(len(events))]
 
 
