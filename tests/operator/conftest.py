@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from tests.conftest import KEYS
 from tests.operator.kubernetes import Kubernetes, until
 from tests.operator.objects import Object
-from tests.operator.process import Operator
+from tests.operator.process import STOP_S, Operator
 from tests.store.conftest import World
 
 from statekeep.controller.dev.postgres import EmbeddedPostgres
@@ -117,7 +117,7 @@ def operator(
     yield running
     began = time.monotonic()
     assert running.stop() == 0, running.log
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < STOP_S
     assert kubernetes.refused == []
     assert "Traceback" not in running.log
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tests.operator.kubernetes import PATIENCE_S, until
 
+STOP_S = 10.0
+"""A third of what Kubernetes allows; it is well under a second on an idle machine."""
+
 # A child that outlives its parent is killed by the kernel; the setting survives the exec.
 _TIED = """
 import ctypes, os, sys

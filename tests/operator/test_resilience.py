@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.operator.conftest import Story
 from tests.operator.kubernetes import Kubernetes, until
 from tests.operator.outage import Way
-from tests.operator.process import Operator
+from tests.operator.process import STOP_S, Operator
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.engine.ids import Namespace
-from statekeep.engine.store.database import Database
+from statekeep.engine.store.database import Database, upgrade
 
 AUTOMATIC: Any = {"parentId": "v1", "approval": "Automatic", "definition": LOAN_2}
 
@@ -147,6 +149,24 @@ def test_an_operator_may_start_before_everything_else(stage: Stage, cluster: Kub
     stage.story.becomes("v1", "Applied")
 
 
+async def test_an_operator_may_start_before_the_schema_is_there(
+    stage: Stage, database: Database
+) -> None:
+    async def wipe(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("drop schema statekeep cascade"))
+
+    await database.transact(wipe)
+    operator = stage.start()
+    stage.story.apply("v1", definition=LOAN_1)
+    stage.story.becomes("v1", "DatabaseUnavailable")
+    status, problems = operator.probe("/readyz")
+    assert status == 503
+    assert "schema revision none" in problems
+    await upgrade(database)
+    stage.story.becomes("v1", "Applied")
+    assert operator.probe("/readyz")[0] == 200
+
+
 def test_an_outage_of_the_api_server_and_new_credentials_are_survived(
     stage: Stage, cluster: Kubernetes
 ) -> None:
@@ -211,5 +231,5 @@ def test_a_stop_takes_moments_even_in_an_outage(stage: Stage) -> None:
     stage.way.block()
     began = time.monotonic()
     assert operator.stop() == 0, operator.log
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < STOP_S
     assert all(json.loads(line)["severity"] for line in operator.lines)

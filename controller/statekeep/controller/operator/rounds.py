@@ -16,9 +16,9 @@ from statekeep.controller.operator.resource import Key
 from statekeep.controller.operator.settings import Settings
 from statekeep.controller.operator.watch import Watch
 from statekeep.controller.standing import AwaitingApproval, AwaitingParent, PreviewChanged
-from statekeep.engine.errors import StoreUnavailable
+from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.store import versions
-from statekeep.engine.store.database import Database
+from statekeep.engine.store.database import Database, check
 
 WAITING = frozenset(kind.__name__ for kind in (AwaitingApproval, AwaitingParent, PreviewChanged))
 """Standings that can change without a word from the API server; temporary ones are retried by themselves."""
@@ -74,7 +74,7 @@ class Rounds:
         while True:
             try:
                 before = await self._swept(before)
-            except (ClusterUnavailable, StoreUnavailable) as error:
+            except (ClusterUnavailable, StoreUnavailable, SchemaOutdated) as error:
                 log.warning("the sweep is put off: %s", error)
             await asyncio.sleep(self._settings.sweep_s)
 
@@ -83,6 +83,7 @@ class Rounds:
 
         The proposals are read before the objects, so that one that is new in between is in both.
         """
+        await check(self._database)
         proposed = await self._database.read(versions.proposed)
         listed = await self._cluster.revisions(self._settings.namespaces)
         known = {Key(*name) for name in proposed if self._is_ours(Key(*name))}
