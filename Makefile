@@ -29,7 +29,7 @@ demo: $(VENV)/.installed  ## Play the loan story against the server that `make r
 	@exec $(BIN)/statekeep demo
 
 test: $(VENV)/.installed  ## Run every test that needs no cluster
-	@exec $(BIN)/python -m pytest -q
+	@exec $(BIN)/python -m pytest -q -n $(or $(WORKERS),2) --dist loadfile
 
 xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)

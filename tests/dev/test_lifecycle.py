@@ -110,7 +110,8 @@ def test_without_a_folder_there_is_a_usage_line_and_no_workspace(tmp_path: Path)
 
 
 def test_commands_say_in_one_line_that_no_server_is_running(tmp_path: Path) -> None:
-    for arguments in (("demo",), ("actors", "list"), ("approve", "loan-v2")):
+    nobody = ("--server", "http://127.0.0.1:1")  # another test's, or the user's, may have 8080
+    for arguments in (("demo",), ("actors", "list", *nobody), ("approve", "loan-v2", *nobody)):
         status, output = statekeep(tmp_path, *arguments)
         assert status == 1, arguments
         assert "make run" in output or "statekeep dev" in output

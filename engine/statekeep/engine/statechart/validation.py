@@ -65,7 +65,8 @@ def examine(definition: JsonValue, limits: Limits, *, warn: bool = True) -> Exam
         return Examination(tuple(found), None)
     slots = all_slots(nodes)
     targets = Targets(nodes)
-    found += islice(_error_findings(nodes, slots, targets, limits), limits.findings)
+    # One more than are listed, so that it shows that there are more.
+    found += islice(_error_findings(nodes, slots, targets, limits), limits.findings + 1)
     machine = None
     if _within(slots, limits):
         states = assemble(nodes, slots, targets)
@@ -74,7 +75,7 @@ def examine(definition: JsonValue, limits: Limits, *, warn: bool = True) -> Exam
         )
         found += unstable
         if warn and not errors(found):  # what an error breaks would seem unreachable or dead
-            found += islice(surprise_findings(nodes, states), limits.findings)
+            found += islice(surprise_findings(nodes, states), limits.findings + 1)
     return Examination(_listed(definition, found, limits, warn=warn), machine)
 
 
