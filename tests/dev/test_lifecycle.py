@@ -11,7 +11,7 @@ import psutil
 import pytest
 from tests.dev.calls import call, get, place, spawn
 from tests.dev.conftest import LOAN_1, ground, manifest
-from tests.dev.process import ENVIRONMENT, Dev, gone, statekeep, until
+from tests.dev.process import ENVIRONMENT, PATIENCE_S, Dev, gone, statekeep, until
 
 from statekeep.controller.dev import postgres
 
@@ -59,6 +59,36 @@ def test_a_postgres_whose_keeper_was_killed_is_stopped_by_the_next_one(home: Pat
     gone(rest)
     assert get(f"{again.url}/readyz") == {"status": "ok"}
     assert again.stop() == 0
+
+
+def test_a_postgres_that_is_killed_is_started_again_and_all_is_there(home: Path) -> None:
+    (home / "manifests").mkdir()
+    (home / "manifests" / "loan.yaml").write_text(manifest("loan-v1", LOAN_1))
+    dev = Dev(home)
+    dev.line("loan-v1: Applied")
+    spawn(dev.url, "alice", "loan-v1", "START")
+    keeper = psutil.Process(dev.process.pid).children()[0]
+    for turn in range(2):  # the second one is another process
+        [postmaster] = keeper.children()
+        postmaster.kill()
+        until(lambda old=postmaster: keeper.children() not in ([], [old]), "another Postgres")  # type: ignore[misc]
+        until(lambda: call(f"{dev.url}/readyz")[0] == 200, "the API to be ready again")
+        spawn(dev.url, f"bob-{turn}", "loan-v1", "START")
+    for name in ("alice", "bob-0", "bob-1"):
+        assert place(dev.url, name) == ("loan-v1", "fee")
+    assert dev.stop() == 0
+
+
+def test_a_keeper_whose_postgres_cannot_start_again_gives_up(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = postgres.start(home / ".statekeep" / "postgres")
+    [postmaster] = psutil.Process(server.keeper.pid).children()
+    (home / ".statekeep" / "postgres" / "data" / "PG_VERSION").write_text("1\n")
+    postmaster.kill()
+    server.keeper.wait(PATIENCE_S)
+    server.close()
+    assert "Postgres ended again after 6 starts" in capfd.readouterr().err
 
 
 def test_a_keeper_that_is_told_to_end_takes_its_postgres_along(home: Path) -> None:

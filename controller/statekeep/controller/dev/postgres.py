@@ -6,6 +6,7 @@ open::
     asker ──stdin──▶ keeper ──child──▶ postgres
           ◀─stdout── one line: {"url": …} or {"error": …}
 
+Postgres that dies while the asker lives is started again, on the same socket, so the URL stays good.
 When the asker ends, however it ends, its end of the pipe closes; the keeper then shuts Postgres down
 (fast, not immediate: committed work is on disk either way) and leaves. So it does on SIGTERM. The
 keeper holds a lock on the folder, so a successor that starts while Postgres is still stopping waits
@@ -18,6 +19,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -25,8 +27,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from statekeep.engine.errors import StatekeepError
@@ -36,6 +39,19 @@ USER = "statekeep-postgres"
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+
+WATCH_S = 0.25
+"""How often the keeper looks whether Postgres still runs."""
+
+RESTARTS = 6
+"""How often in a row Postgres is started again; what fails that often will not mend by itself."""
+
+BACKOFF_S = 0.1
+"""Before the first start again, and doubled before each further one: the processes that a killed
+Postgres leaves behind may need a moment to go, and no other can start before."""
+
+STEADY_S = 10.0
+"""A Postgres that ran for so long has started well; its end begins a new row."""
 
 
 class PostgresFailed(StatekeepError):
@@ -173,22 +189,62 @@ def _keep(folder: Path, *, durable: bool) -> None:
         if (data / "postmaster.pid").exists():
             with contextlib.suppress(PostgresFailed):  # it is gone, or it is not ours: then we fail
                 _run(binaries, user, "pg_ctl", "stop", "-D", str(data), "-m", "fast", "-w")
-        log = (folder / "postgres.log").open("a")
-        postgres = subprocess.Popen(  # noqa: S603
-            [str(binaries / "postgres"), "-D", str(data), "-k", str(socket), *_settings(durable)],
-            user=user,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            _wait_until_ready(binaries, socket, postgres, folder / "postgres.log")
-            url = f"postgresql://postgres@/postgres?host={socket}"
-            print(json.dumps({"url": url}), flush=True)  # noqa: T201
-            sys.stdin.read()
-        finally:
-            _stop(postgres)
+        log_path = folder / "postgres.log"
+        command = [str(binaries / "postgres"), "-D", str(data), "-k", str(socket)]
+        with log_path.open("a") as log:
+
+            def launch() -> subprocess.Popen[bytes]:
+                return subprocess.Popen(  # noqa: S603
+                    [*command, *_settings(durable)],
+                    user=user,
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+
+            ready = partial(_announce_when_ready, binaries, socket, log_path)
+            _run_until_asker_ends(launch, ready=ready)
+
+
+def _announce_when_ready(
+    binaries: Path, socket: Path, log: Path, postgres: subprocess.Popen[bytes]
+) -> None:
+    _wait_until_ready(binaries, socket, postgres, log)
+    url = f"postgresql://postgres@/postgres?host={socket}"
+    print(json.dumps({"url": url}), flush=True)  # noqa: T201
+
+
+def _run_until_asker_ends(
+    launch: Callable[[], subprocess.Popen[bytes]],
+    *,
+    ready: Callable[[subprocess.Popen[bytes]], None],
+) -> None:
+    """Run Postgres; start it again whenever it ends, until it has failed too often in a row."""
+    postgres = launch()
+    try:
+        ready(postgres)
+        failed, started = 0, time.monotonic()
+        while not _asker_has_ended(WATCH_S):
+            if postgres.poll() is None:
+                continue
+            if time.monotonic() - started > STEADY_S:
+                failed = 0
+            if failed == RESTARTS:
+                message = f"Postgres ended again after {RESTARTS} starts in a row; see postgres.log"
+                print(f"statekeep: {message}", file=sys.stderr, flush=True)  # noqa: T201
+                return
+            if _asker_has_ended(BACKOFF_S * 2**failed):
+                return
+            postgres, failed, started = launch(), failed + 1, time.monotonic()
+    finally:
+        _stop(postgres)
+
+
+def _asker_has_ended(within_s: float) -> bool:
+    """Return whether our standard input ends within so many seconds; as soon as it does."""
+    readable, _, _ = select.select([sys.stdin], [], [], within_s)
+    return bool(readable) and not os.read(sys.stdin.fileno(), 1024)
 
 
 def _settings(durable: bool) -> list[str]:
