@@ -10,7 +10,8 @@ from statekeep.controller.cli.borrowed import replace, text
 from statekeep.controller.cli.calls import CallFailed, calling, server_option
 from statekeep.controller.dev import workspace
 from statekeep.controller.manifest import approval
-from statekeep.controller.manifest.folder import read_folder
+from statekeep.controller.manifest.folder import read_files, read_folder
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 
 PATIENCE_S = 5.0
 """How long to wait for the dev server to apply what was approved."""
@@ -26,23 +27,26 @@ POLL_S = 0.1
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The manifest; default: found in the folder of the running `statekeep dev`.",
 )
+@click.option("-n", "--namespace", help="Where the version lives, if several have its name.")
 @click.option("--preview", "preview_id", help="The preview to approve; default: the current one.")
 @server_option
-def approve(name: str, file: Path | None, preview_id: str | None, server: str) -> None:
+def approve(
+    name: str, file: Path | None, namespace: str | None, preview_id: str | None, server: str
+) -> None:
     """Approve the preview of the version NAME: commit the file that this changes."""
-    path = file or _find(name)
+    path, where = _find(name, file, namespace)
+    version = asyncio.run(_version(server, where, name))
+    if version["standing"] == "Applied":
+        click.echo(f"{name} is applied already; there is nothing to approve.")
+        return
     if preview_id is None:
-        version = asyncio.run(_version(server, name))
-        if version["standing"] == "Applied":
-            click.echo(f"{name} is applied already; there is nothing to approve.")
-            return
         preview_id = version["preview"]["id"]
         click.echo(f"{name}: {_counts(version['preview']['actors'])}.")
-    write_approval(path, name, preview_id)
+    write_approval(path, name, preview_id, namespace=where)
     click.echo(f"{path}: approved preview {preview_id}.")
     running = workspace.running()
-    if running is not None and path.resolve().is_relative_to(running.folder):
-        asyncio.run(_watch(server, name))
+    if running is not None and path.is_relative_to(running.folder):
+        asyncio.run(_watch(server, where, name))
 
 
 def _counts(actors: Any) -> str:
@@ -52,11 +56,11 @@ def _counts(actors: Any) -> str:
     )
 
 
-async def _watch(server: str, name: str) -> None:
+async def _watch(server: str, namespace: str, name: str) -> None:
     """Say what came of the approval; the dev server looks at its files several times a second."""
     async with calling(server) as caller:
         for _ in range(int(PATIENCE_S / POLL_S)):
-            version = await caller.get(f"/v1/versions/{name}")
+            version = await caller.get(f"/v1/namespaces/{namespace}/versions/{name}")
             if "migration" in version:
                 done = version["migration"]
                 click.echo(
@@ -68,22 +72,33 @@ async def _watch(server: str, name: str) -> None:
     click.echo(f"{name} is not applied yet; the dev server's view says why.")
 
 
-async def _version(server: str, name: str) -> Any:
+async def _version(server: str, namespace: str, name: str) -> Any:
     async with calling(server) as caller:
-        return await caller.get(f"/v1/versions/{name}")
+        return await caller.get(f"/v1/namespaces/{namespace}/versions/{name}")
 
 
-def write_approval(path: Path, name: str, preview_id: str) -> None:
+def write_approval(path: Path, name: str, preview_id: str, *, namespace: str | None = None) -> None:
     """Write the annotation into the file, all of it or nothing."""
-    replace(path, approval.approve(text(path), name, preview_id))
+    replace(path, approval.approve(text(path), name, preview_id, namespace=namespace))
 
 
-def _find(name: str) -> Path:
-    """Return the file that holds the version's manifest."""
-    running = workspace.running()
-    if running is None:
+def _find(name: str, file: Path | None, namespace: str | None) -> tuple[Path, str]:
+    """Return the file that holds the version's manifest, links followed, and its namespace."""
+    if file is None and (running := workspace.running()) is not None:
+        place, folder = running.folder, read_folder(running.folder)
+    elif file is not None:
+        place, folder = file, read_files([file])
+    else:
         raise CallFailed("no `statekeep dev` is running here: name the manifest with --file")
-    for source in read_folder(running.folder).sources:
-        if source.manifest.name == name:
-            return source.path
-    raise CallFailed(f"no manifest in {running.folder} is named {name}")
+    found = {
+        (source.path.resolve(), str(source.manifest.namespace or DEFAULT_NAMESPACE))
+        for source in folder.sources
+        if source.manifest.name == name
+        and namespace in (None, source.manifest.namespace or DEFAULT_NAMESPACE)
+    }
+    if not found:
+        raise CallFailed(f"no manifest in {place} is named {name}")
+    if len(found) > 1:
+        places = ", ".join(sorted(f"{path} ({where})" for path, where in found))
+        raise CallFailed(f"several manifests are named {name}: {places}; say which --namespace")
+    return found.pop()

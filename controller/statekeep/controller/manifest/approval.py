@@ -19,7 +19,7 @@ from statekeep.controller.manifest.edit import (
 from statekeep.controller.manifest.errors import ApprovalImpossible, DocumentsInvalid
 from statekeep.controller.manifest.findings import quoted
 from statekeep.controller.manifest.limits import DEFAULT_LIMITS, Limits
-from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
+from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION, DEFAULT_NAMESPACE
 from statekeep.controller.manifest.node import Mapping
 from statekeep.controller.manifest.schema import API_VERSION, KIND
 from statekeep.engine.finding import Severity
@@ -103,7 +103,7 @@ def _is_named(value: JsonValue, name: str, namespace: str | None) -> bool:
     match value:
         case {"apiVersion": version, "kind": kind, "metadata": {"name": found, **others}}:
             ours = (version, kind, found) == (API_VERSION, KIND, name)
-            return ours and (namespace is None or others.get("namespace") == namespace)
+            return ours and namespace in (None, others.get("namespace", DEFAULT_NAMESPACE))
         case _:
             return False
 

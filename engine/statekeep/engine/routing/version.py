@@ -25,11 +25,6 @@ class Version:
     machine: Machine = field(repr=False, compare=False)
 
     @property
-    def definition_digest(self) -> str:
-        """SHA-256 of the canonical definition, 64 hex digits."""
-        return digest(self.definition)
-
-    @property
     def content_digest(self) -> str:
         """SHA-256 over all that an approval is bound to, except the moves: 64 hex digits."""
         return digest(content(self))
@@ -40,6 +35,7 @@ def content(version: Version) -> JsonObject:
     return {
         "definition": version.definition,
         "historyPath": list(version.path.elements),
+        "id": version.name,
         "migration": {
             "completedActors": version.policy.completed_actors.value,
             "unhandledEvents": version.policy.unhandled_events.value,
