@@ -9,6 +9,7 @@ from tests.conftest import KEYS
 from tests.store.conftest import NAMESPACE, World
 from tests.store.definitions import LOAN_1, LOAN_2
 
+from statekeep.controller.lineage import roots_of
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.reconcile import Outcome, reconcile
@@ -312,3 +313,23 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
     times = {row["type"]: row["lastTransitionTime"] for row in conditions if isinstance(row, dict)}
     assert times["Ready"] == "2026-01-03T00:00:00Z"
     assert times["Stalled"] == "2026-01-01T00:00:00Z"
+
+
+async def test_of_two_roots_that_are_declared_together_neither_is_applied(
+    database: Database,
+) -> None:
+    manifests = [
+        parse(
+            {
+                "apiVersion": "statekeep.io/v1alpha1",
+                "kind": "MachineVersion",
+                "metadata": {"name": name},
+                "spec": {"machine": "m", "definition": LOAN_1},
+            }
+        )
+        for name in ("one", "two")
+    ]
+    for manifest in manifests:
+        outcome = await reconcile(manifest, {}, database, roots=roots_of(manifests))
+        assert isinstance(outcome.standing, Invalid)
+        assert [found.code for found in outcome.standing.findings] == ["second-root"]

@@ -3,7 +3,7 @@
 Decided from values alone: the reconciler asks it of the store, ``statekeep validate`` of the files it was given.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from statekeep.controller.manifest.codes import Code
@@ -13,6 +13,9 @@ from statekeep.engine.ids import MachineName, VersionName
 
 Parents = Mapping[VersionName, VersionName | None]
 """The parent that each known manifest of a namespace declares."""
+
+Roots = Mapping[MachineName, frozenset[VersionName]]
+"""The roots that manifests of a namespace declare, by machine: more than one is a mistake in one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,16 @@ def family_findings(
             f"{manifest.machine}: write machine: {parent.machine}, or leave it out"
         )
         yield Finding(Code.MACHINE_DIFFERS, "/spec/machine", message)
+
+
+def roots_of(manifests: Iterable[Manifest]) -> Roots:
+    """Return the roots that the manifests of one namespace declare."""
+    roots: dict[MachineName, frozenset[VersionName]] = {}
+    for manifest in manifests:
+        machine = machine_of(manifest, None)
+        if manifest.parent_id is None and machine is not None:
+            roots[machine] = roots.get(machine, frozenset()) | {manifest.name}
+    return roots
 
 
 def circle_of(manifest: Manifest, parents: Parents) -> tuple[VersionName, ...]:

@@ -5,13 +5,17 @@ version may go, and goes there. Kubernetes and the folder of ``statekeep dev`` a
 neither. Running it again changes nothing that was done before, so it may run at any time.
 """
 
+import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.controller.lineage import Parents, Relative, family_findings, machine_of
+from statekeep.controller.lineage import Parents, Relative, Roots, family_findings, machine_of
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.controller.standing import (
     Applied,
@@ -28,6 +32,7 @@ from statekeep.engine import finding
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.finding import Finding
 from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
+from statekeep.engine.json import JsonObject, canonical
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import Version, in_canonical_order, read_version
 from statekeep.engine.statechart.comparison import lost_events
@@ -69,20 +74,24 @@ class _Known:
     """The root of the machine that the manifest would belong to."""
 
 
-async def reconcile(manifest: Manifest, parents: Parents, database: Database) -> Outcome:
+async def reconcile(
+    manifest: Manifest, parents: Parents, database: Database, *, roots: Roots = MappingProxyType({})
+) -> Outcome:
     """Bring a version as far as it may go, and say where it stands.
 
     Args:
         manifest: as its author declares it.
         parents: of every manifest in the namespace, to find a circle before anybody waits in it.
         database: everything else.
+        roots: of the same manifests; of two that are not applied yet, neither is.
     """
     namespace = manifest.namespace or DEFAULT_NAMESPACE
-    findings = validate(in_canonical_order(manifest.definition))
+    findings = await asyncio.to_thread(_examined, manifest.definition)
     findings = tuple(found.under("/spec/definition") for found in findings)
     try:
         known = await database.read(lambda connection: _gather(connection, namespace, manifest))
         warnings = finding.warnings(findings)
+        known = replace(known, root=known.root or _rival(manifest, roots))
         standing = _refusal(manifest, parents, known, finding.errors(findings))
         if standing is not None:
             if isinstance(standing, Applied) and known.stored is not None:
@@ -96,6 +105,19 @@ async def reconcile(manifest: Manifest, parents: Parents, database: Database) ->
         return await _go_on(database, namespace, manifest, version, known.parent, warnings)
     except StoreUnavailable:
         return Outcome(DatabaseUnavailable(), manifest.machine, finding.warnings(findings))
+
+
+def _examined(definition: JsonObject) -> tuple[Finding, ...]:
+    """Return what validation finds; not in the event loop, for a large definition takes a second."""
+    try:
+        return _validated(canonical(definition))
+    except (ValueError, RecursionError):
+        return validate(definition)  # it has no canonical form, and this says why
+
+
+@lru_cache(maxsize=256)
+def _validated(definition: bytes) -> tuple[Finding, ...]:
+    return validate(json.loads(definition))
 
 
 async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: Manifest) -> _Known:
@@ -118,6 +140,13 @@ async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: M
 def _lost(machine: Machine, known: _Known) -> tuple[Finding, ...]:
     """Return a warning for each event that an ancestor handles and this machine never does."""
     return tuple(found.under("/spec/definition") for found in lost_events(machine, known.lineage))
+
+
+def _rival(manifest: Manifest, roots: Roots) -> VersionName | None:
+    """Return another root that is declared for the manifest's machine."""
+    machine = machine_of(manifest, None)
+    declared = roots.get(machine, frozenset()) if machine is not None else frozenset()
+    return min(declared - {manifest.name}, default=None)
 
 
 def _refusal(

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.controller.lineage import roots_of
 from statekeep.controller.manifest.folder import SUFFIXES, Folder, Source, read_folder
-from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Manifest
 from statekeep.controller.manifest.problem import Problem
 from statekeep.controller.reconcile import Outcome, reconcile
 from statekeep.controller.standing import DatabaseUnavailable
@@ -72,14 +73,18 @@ async def rounds(folder: Path, database: Database) -> AsyncIterator[Round]:
 
 
 async def _round(folder: Folder, database: Database, previous: Mapping[Name, JsonObject]) -> Round:
-    parents: dict[Namespace, dict[VersionName, VersionName | None]] = {}
+    declared: dict[Namespace, list[Manifest]] = {}
     for source in folder.sources:
-        namespace, version = _name(source)
-        parents.setdefault(namespace, {})[version] = source.manifest.parent_id
+        declared.setdefault(_name(source)[0], []).append(source.manifest)
+    parents = {
+        namespace: {manifest.name: manifest.parent_id for manifest in manifests}
+        for namespace, manifests in declared.items()
+    }
+    roots = {namespace: roots_of(manifests) for namespace, manifests in declared.items()}
     done = []
     for source in _parents_first(folder.sources):
         name = _name(source)
-        outcome = await reconcile(source.manifest, parents[name[0]], database)
+        outcome = await reconcile(source.manifest, parents[name[0]], database, roots=roots[name[0]])
         shown = status(
             outcome,
             generation=source.manifest.generation,
