@@ -1,5 +1,6 @@
 """A retry with the same key gets the first answer, whatever has happened since."""
 
+import pytest
 from tests.api.conftest import Reply, Site, together
 
 KEY = {"Idempotency-Key": "k-1"}
@@ -50,12 +51,23 @@ async def test_a_retry_needs_no_matching_seq_any_more(site: Site) -> None:
     assert (again.status, again.body) == (200, first.body)
 
 
-async def test_a_refusal_does_not_use_up_the_key(site: Site) -> None:
+async def test_a_precondition_that_failed_does_not_use_up_the_key(site: Site) -> None:
     await site.spawn("a")
     assert (await site.send("a", "START", {**KEY, "If-Match": '"5"'})).status == 412
-    assert (await site.send("a", "PAY", {**KEY, "Prefer": "handling=strict"})).status == 409
     reply = await site.send("a", "START", KEY)
     assert (reply.status, reply.body["seq"]) == (200, 1)
+
+
+@pytest.mark.parametrize("strict", ["handling=strict", 'Handling = "strict"', "a, HANDLING=STRICT"])
+async def test_a_strict_refusal_is_repeated_after_the_actor_has_moved_on(
+    site: Site, strict: str
+) -> None:
+    await site.spawn("a")
+    headers = {**KEY, "Prefer": strict}
+    assert (await site.send("a", "PAY", headers)).status == 409
+    await site.send("a", "START")
+    assert (await site.send("a", "PAY", headers)).status == 409
+    assert (await site.actor("a"))["seq"] == 1
 
 
 async def test_the_header_may_be_quoted_and_goes_before_the_id_in_the_body(site: Site) -> None:

@@ -114,16 +114,24 @@ async def test_a_retry_is_answered_though_the_actor_has_moved_on_from_its_seq(wo
     assert second == replace(first, repeated=True)
 
 
-async def test_a_refusal_is_not_remembered_so_the_key_can_be_used_once_it_fits(
-    world: World,
-) -> None:
+async def test_an_event_that_came_too_early_can_use_its_key_once_it_fits(world: World) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1")
     assert await world.send("a", "PAY", idempotency_key="k", if_seq=1) == SeqDiffers(1, 0)
-    assert isinstance(await world.send("a", "PAY", idempotency_key="k", strict=True), Unhandled)
     await world.send("a", "START")
-    answer = await world.answered("a", "PAY", idempotency_key="k", strict=True, if_seq=1)
-    assert answer.handled
+    assert (await world.answered("a", "PAY", idempotency_key="k", if_seq=1)).handled
+
+
+async def test_an_unhandled_event_stays_refused_after_the_actor_has_moved_on(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1")
+    first = await world.send("a", "PAY", idempotency_key="k", strict=True)
+    assert isinstance(first, Unhandled)
+    await world.send("a", "START")
+    again = await world.send("a", "PAY", idempotency_key="k", strict=True)
+    assert isinstance(again, Unhandled)
+    assert (again.answer.seq, again.answer.repeated) == (0, True)
+    assert (await world.actor("a")).seq == 1
 
 
 async def test_asking_twice_for_an_actor_spawns_it_once(world: World) -> None:

@@ -19,6 +19,7 @@ from statekeep.engine.store.actors import Actor, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
 from statekeep.engine.store.keyring import context_place, event_place
+from statekeep.engine.store.processing import MAX_CONTEXT_BYTES
 from statekeep.engine.store.spawning import Spawn, Taken
 
 SPAWN_SPACE = uuid.UUID("5a7e4b1e-9d55-4b4f-8f5e-0b6b0f3c8a11")
@@ -61,6 +62,8 @@ def _wish(request: web.Request, body: bodies.SpawnRequest) -> Spawn:
     target = body.machine if by_machine else body.version
     assert isinstance(target, str)
     context = None if body.context is UNSET else requests.encode(body.context)
+    if context is not None and len(context) > MAX_CONTEXT_BYTES:
+        raise invalid(f"context: {len(context)} bytes, the limit is {MAX_CONTEXT_BYTES}")
     return Spawn(
         namespace=namespace,
         actor_id=ActorId(actor_id),

@@ -137,8 +137,11 @@ def if_match(request: web.Request) -> int | None:
 
 def is_strict(request: web.Request) -> bool:
     """Return whether the caller prefers ``handling=strict`` (RFC 7240)."""
-    preferences = ",".join(request.headers.getall("Prefer", [])).split(",")
-    return any(part.partition(";")[0].strip() == "handling=strict" for part in preferences)
+    for part in ",".join(request.headers.getall("Prefer", [])).split(","):
+        name, _, value = part.partition(";")[0].partition("=")
+        if (name.strip().lower(), value.strip().strip('"').lower()) == ("handling", "strict"):
+            return True
+    return False
 
 
 def page_size(request: web.Request) -> int:

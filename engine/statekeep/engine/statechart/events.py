@@ -27,8 +27,8 @@ def refusal(event_type: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
     """
     if not isinstance(event_type, str) or not event_type:
         return "An event needs a type: a text that is not empty."
-    if event_type == "*":
-        return 'The event type "*" is the wildcard of machine definitions; no event can have it.'
+    if event_type in ("*", "**"):
+        return f'The event type "{event_type}" is a wildcard; no event can have it.'
     if "\0" in event_type:
         return "The event type contains a NUL character, which cannot be stored."
     try:

@@ -272,11 +272,7 @@ class _Batch:
     async def _remember(self, ignored: Iterable[_Standing]) -> None:
         """Store that nothing happened, for events that may be asked about again."""
         rows = [
-            s
-            for s in ignored
-            if s.event.idempotency_key is not None
-            and s.found.first_seq is None
-            and not s.event.strict
+            s for s in ignored if s.event.idempotency_key is not None and s.found.first_seq is None
         ]
         if not rows:
             return
