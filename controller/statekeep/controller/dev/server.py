@@ -63,11 +63,12 @@ async def serve(options: Options, console: Console) -> None:
 
 @asynccontextmanager
 async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
+    keys = workspace.key_ring(data)  # first: without them the database is of no use
     fresh = not (data / "postgres").exists()
     with console.status("Creating the database …" if fresh else "Starting Postgres …"):
         server = await asyncio.to_thread(postgres.start, data / "postgres")
     try:
-        database = connect(server.url, workspace.key_ring(data))
+        database = connect(server.url, keys)
         try:
             await upgrade(database)
             yield database

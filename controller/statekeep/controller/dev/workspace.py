@@ -8,11 +8,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from statekeep.engine.errors import StatekeepError
+from statekeep.engine.errors import KeyRingInvalid, StatekeepError
 from statekeep.engine.store.keyring import KeyRing, new_key_ring_text, read_key_ring
 
 DEFAULT = Path(".statekeep")
@@ -21,6 +21,10 @@ DEFAULT = Path(".statekeep")
 
 class WorkspaceBusy(StatekeepError):
     """Another dev server uses the folder."""
+
+
+class WorkspaceUnusable(StatekeepError):
+    """The folder cannot be made, or not be written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,16 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: another process holds it.
+        WorkspaceUnusable: nothing can be kept there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "dev.lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "dev.lock").open("w")
+    except OSError as error:
+        raise WorkspaceUnusable(
+            f"cannot keep data in {folder}: {error.strerror or error}; choose another --data"
+        ) from error
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -53,9 +64,18 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def key_ring(folder: Path) -> KeyRing:
-    """Return the workspace's keys; the first call makes them, readable by their owner only."""
+    """Return the workspace's keys; the first call makes them, readable by their owner only.
+
+    Raises:
+        KeyRingInvalid: they are gone, and there is a database that was sealed with them.
+    """
     path = folder / "encryption.keys"
     if not path.exists():
+        if (folder / "postgres" / "data" / "PG_VERSION").exists():
+            raise KeyRingInvalid(
+                f"{path} is missing, and the database beside it is sealed with its keys: put it "
+                f"back, or move {folder} away to begin anew"
+            )
         draft = path.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(new_key_ring_text())
@@ -83,7 +103,9 @@ def running(folder: Path = DEFAULT) -> Running | None:
     """Return the dev server that announced itself, if its process is still there."""
     try:
         entry = json.loads((folder / "server.json").read_text())
-        os.kill(entry["pid"], 0)
-        return Running(entry["url"], Path(entry["folder"]), entry["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+        found = Running(entry["url"], Path(entry["folder"]), entry["pid"])
+        with suppress(PermissionError):  # a process of somebody else is one too
+            os.kill(found.pid, 0)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
+    return found

@@ -99,6 +99,6 @@ def read_key_ring(text: str) -> KeyRing:
     return KeyRing(keys)
 
 
-def new_key_ring_text(key_id: str = "k1") -> str:
-    """Return the text of a key ring with one new random key."""
-    return f"{key_id}: {base64.b64encode(os.urandom(KEY_BYTES)).decode()}\n"
+def new_key_ring_text() -> str:
+    """Return the text of a key ring with one new random key under an id of its own."""
+    return f"k-{os.urandom(4).hex()}: {base64.b64encode(os.urandom(KEY_BYTES)).decode()}\n"
