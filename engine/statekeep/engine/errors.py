@@ -5,6 +5,7 @@ StatekeepError
 ├── ChartUnstable           the event would never come to rest; only the author can help
 ├── ConfigurationInvalid    a stored configuration is not its machine's; stop, tell a human
 ├── KeyRingInvalid          the key ring cannot be used; its owner can help
+├── DatabaseUrlInvalid      the URL of the database cannot be used; its owner can help
 ├── SealBroken              a stored value does not decrypt; stop, tell a human
 ├── StoreUnavailable        Postgres did not answer; try again
 ├── SchemaOutdated          the database is not at this release's schema; migrate it
@@ -44,6 +45,10 @@ class ConfigurationInvalid(StatekeepError):
 
 class KeyRingInvalid(StatekeepError):
     """The encryption keys cannot be used."""
+
+
+class DatabaseUrlInvalid(StatekeepError):
+    """The URL of the database is not one that Postgres can be reached under."""
 
 
 class SealBroken(StatekeepError):

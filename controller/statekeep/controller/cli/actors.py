@@ -22,6 +22,13 @@ def json_value(text: str) -> Any:
         raise click.BadParameter(f"{text} is not JSON: {error}") from error
 
 
+def header_value(text: str) -> str:
+    """Return a text that can stand in a header of HTTP."""
+    if any(ord(character) < ord(" ") or character == "\x7f" for character in text):
+        raise click.BadParameter("a key has no line breaks and no control characters")
+    return text
+
+
 as_json = click.option("--json", "raw", is_flag=True, help="Print what the API answered.")
 
 
@@ -122,7 +129,9 @@ def spawn(actor: str, server: str, *, raw: bool, **wish: Any) -> None:
 @click.argument("actor")
 @click.argument("event_types", metavar="EVENT...", nargs=-1, required=True)
 @click.option("--data", type=json_value, help="The events' payload, JSON.")
-@click.option("--key", help="An idempotency key, for one event: again, it changes nothing.")
+@click.option(
+    "--key", type=header_value, help="An idempotency key, for one event: again, it changes nothing."
+)
 @server_option
 @as_json
 def send(

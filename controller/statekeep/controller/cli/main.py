@@ -5,6 +5,7 @@ from importlib import import_module, metadata
 
 import click
 
+from statekeep.controller.cli.printable import printable
 from statekeep.engine.errors import StatekeepError
 
 COMMANDS = {
@@ -53,6 +54,13 @@ def main() -> None:
         statekeep()
     except StatekeepError as error:
         click.echo(f"statekeep: {error}", err=True)
+        sys.exit(1)
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        # Python stands for bytes that are not UTF-8, and for \ud800 in JSON, with half characters.
+        text = printable(error.object)
+        click.echo(f"statekeep: {text} cannot be sent: it is not valid Unicode", err=True)
         sys.exit(1)
 
 

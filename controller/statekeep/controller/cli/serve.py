@@ -14,6 +14,7 @@ from statekeep.controller.api.server import listening
 from statekeep.controller.cli.database import database_url
 from statekeep.controller.dev import server, workspace
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
+from statekeep.engine.errors import KeyRingInvalid
 from statekeep.engine.ids import Namespace
 from statekeep.engine.store.database import check, connect
 from statekeep.engine.store.keyring import KeyRing, read_key_ring
@@ -80,8 +81,14 @@ def dev(folder: Path, data: Path, host: str, port: int) -> None:
 def api(url: str, keys_file: Path, namespace: str, host: str, port: int) -> None:
     """Serve the event API on an existing Postgres."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    keys = read_key_ring(keys_file.read_text())
-    uvloop.run(_api(url, keys, Namespace(namespace), host, port))
+    uvloop.run(_api(url, _key_ring(keys_file), Namespace(namespace), host, port))
+
+
+def _key_ring(path: Path) -> KeyRing:
+    try:
+        return read_key_ring(path.read_text())
+    except ValueError as error:  # bytes that are no text, or text that is no base64
+        raise KeyRingInvalid(f"{path} is not a key ring: one `id: base64` a line") from error
 
 
 async def _api(url: str, keys: KeyRing, namespace: Namespace, host: str, port: int) -> None:

@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
+from statekeep.engine.errors import DatabaseUrlInvalid, SchemaOutdated, StoreUnavailable
 from statekeep.engine.store.keyring import KeyRing
 from statekeep.engine.store.schema import SCHEMA
 
@@ -30,6 +30,14 @@ ATTEMPTS = 5
 
 _LOST_RACE = ("40001", "40P01")
 """SQLSTATEs of a serialization failure and a deadlock."""
+
+_DIALECTS = ("postgresql", "postgres")
+"""What a URL may begin with, as libpq reads it."""
+
+_URL_WANTED = (
+    "the database URL cannot be used: a postgresql:// URL is needed, "
+    "such as postgresql://user@host:5432/database"
+)
 
 _UNAVAILABLE = (
     sa.exc.OperationalError,
@@ -80,15 +88,25 @@ class Database:
 
 
 def connect(url: str, keys: KeyRing, *, pool_size: int = 10) -> Database:
-    """Return a database for a ``postgresql://`` URL; nothing is opened yet."""
-    address = make_url(url).set(drivername="postgresql+psycopg")
-    engine = create_async_engine(
-        address,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=10,
-        connect_args={"connect_timeout": 5, "application_name": "statekeep"},
-    )
+    """Return a database for a ``postgresql://`` URL; nothing is opened yet.
+
+    Raises:
+        DatabaseUrlInvalid: it is another URL, or none; the message does not repeat it, since it may
+            hold a password.
+    """
+    try:
+        address = make_url(url)
+        if address.drivername.partition("+")[0] not in _DIALECTS:
+            raise DatabaseUrlInvalid(_URL_WANTED)
+        engine = create_async_engine(
+            address.set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            connect_args={"connect_timeout": 5, "application_name": "statekeep"},
+        )
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise DatabaseUrlInvalid(_URL_WANTED) from error
     return Database(engine, keys)
 
 
