@@ -62,7 +62,7 @@ class Caller:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CallFailed(
                 f"{self._server} does not answer ({error or type(error).__name__}); "
-                "start one with: make run"
+                "start one: statekeep dev FOLDER, or make run"
             ) from error
         try:
             document = msgspec.json.decode(raw)

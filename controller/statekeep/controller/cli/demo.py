@@ -31,6 +31,11 @@ LUCKY = [f"payer-{number:04}" for number in range(101, 131)]
 AT_ONCE = 32
 """Spawns in flight."""
 
+AFRESH = (
+    "To play it afresh: stop the server, rm -r .statekeep, take approvals out of the manifests "
+    "(git checkout examples), and start it again"
+)
+
 PATIENCE_S = 60.0
 POLL_S = 0.2
 
@@ -44,7 +49,9 @@ def demo(server: str) -> None:
     """
     running = workspace.running()
     if running is None:
-        raise CallFailed("no `statekeep dev` is running here; start one with: make run")
+        raise CallFailed(
+            "no `statekeep dev` is running here; start one: statekeep dev examples/loan, or make run"
+        )
     asyncio.run(_play(server, running.folder, Console(highlight=False)))
 
 
@@ -85,20 +92,25 @@ class Story:
         if absent:
             raise CallFailed(
                 f"the dev server does not watch examples/loan ({', '.join(absent)} not there); "
-                "start it with: make run"
+                "start it on that folder: make run"
             )
         versions = (await self._caller.get("/v1/versions"))["versions"]
         applied = {v["name"] for v in versions if v["standing"] == "Applied"}
         if "loan-v2" in applied and not self._borrowed.is_open:
             raise CallFailed(
                 "the story has been played on this database (loan-v2 is applied), and actors do not "
-                "go back. To play it again: stop the server, rm -r .statekeep, and start it again"
+                f"go back. {AFRESH}"
             )
         if early := [name for name in self._approved if name not in applied]:
             raise CallFailed(
                 f"{', '.join(early)} carries an approval already; remove the annotation "
                 "statekeep.io/approve from its file first"
             )
+        for actor in (PAYING[0], WAIVED[0]):
+            try:
+                await self._caller.post("/v1/actors", {"id": actor, "version": "loan-v1"})
+            except CallFailed as error:
+                raise CallFailed(f"{error}: it is not the story's {actor}. {AFRESH}") from error
 
     async def act_one(self) -> None:
         """Applications come in; some pay the fee, some have it waived."""

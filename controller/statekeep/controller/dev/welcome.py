@@ -42,7 +42,8 @@ def _commands(url: str, sources: Sequence[Source]) -> list[str]:
         commands.append(f"curl --json '{body}' {url}/v1/actors/carol/events")
     names = {source.manifest.name for source in sources}
     if names >= STORY:
-        commands.append("make demo    # the whole story with 2,050 actors")
+        demo = "make demo" if Path("Makefile").is_file() else "statekeep demo"
+        commands.append(f"{demo}    # the whole story with 2,050 actors")
     elif child := next((s for s in sources if s.manifest.parent_id is not None), None):
         commands.append(f"statekeep preview {child.path}")
     return commands
