@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problems, from our own refusals and from everything else that goes wrong."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +24,9 @@ RETRY_AFTER_S = 1
 
 CALLER_GONE = 499
 """Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
+
+QUIET_S = 30.0
+"""While the database is away every request and every probe fails; one line in so long is enough."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -128,9 +132,37 @@ def _from_aiohttp(error: web.HTTPException) -> Problem:
 def logged(error: Exception, request: web.Request) -> Problem:
     """Return the problem for an error; write down what nobody expected."""
     problem = translated(error)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if _outages.is_due(problem.kind):
+            _log.error("%s: %s", problem.kind, _cause(error))
+    elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
     return problem
+
+
+class _Seldom:
+    """Remembers what was said lately."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def is_due(self, kind: str) -> bool:
+        """Return whether a kind was not said for ``QUIET_S``; it counts as said from now on."""
+        now = time.monotonic()
+        if now - self._said.get(kind, -QUIET_S) < QUIET_S:
+            return False
+        self._said[kind] = now
+        return True
+
+
+_outages = _Seldom()
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of what began it: the driver says more than we do."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 @web.middleware

@@ -1,10 +1,12 @@
 """Listening: the application on a TCP address, until it is told to stop."""
 
 import ipaddress
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from statekeep.engine.errors import StatekeepError
 
@@ -30,6 +32,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
             f"{host} can be reached from outside and callers are not authenticated: "
             "listen on 127.0.0.1"
         )
+    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)  # again, it changes nothing
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -44,6 +47,12 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         yield f"http://{host if ':' not in host else f'[{host}]'}:{bound_port}"
     finally:
         await runner.cleanup()
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Return whether to log; a request that is not HTTP is its caller's, who is told with a 4xx."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ClientPayloadError | ConnectionError)
 
 
 def _is_loopback(host: str) -> bool:
