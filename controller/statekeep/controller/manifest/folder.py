@@ -155,7 +155,7 @@ def read_text(path: Path, limits: Limits = DEFAULT_LIMITS) -> str | Problem:
     try:
         if not path.is_file():
             reason = "this is not a regular file" if path.exists() else "there is no such file"
-            return _unreadable(path, f"{reason}: name a manifest, or remove the link")
+            return _unreadable(path, f"{reason}: name a manifest or a folder of them")
         with path.open("rb") as file:
             return decoded(path, file.read(limits.max_bytes + 1), limits)
     except OSError as error:
