@@ -1,6 +1,7 @@
 """The live view of ``statekeep dev``: where every version stands, and what is wrong with the files.
 
-On a terminal it is one table that is drawn again; elsewhere it is a line for everything that
+On a terminal it is one table that is drawn again when something changes, as much of it as the window
+holds, and all of it at the end; elsewhere it is a line for everything that
 changes, so that a log reads as a story.
 """
 
@@ -40,18 +41,23 @@ def displayed(console: Console) -> Iterator[Display]:
     if not console.is_terminal:
         yield _Lines(console)
         return
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         yield _Screen(live)
 
 
 class _Screen:
-    """One table, drawn again."""
+    """One table, drawn again when something changes."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self._drawn: object = None
 
     def show(self, done: Round) -> None:
-        self._live.update(Group(*_screen(done)), refresh=True)
+        console, screen = self._live.console, Group(*_screen(done))
+        drawn = (console.size, list(console.render(screen)))
+        if drawn != self._drawn:
+            self._live.update(screen, refresh=True)
+            self._drawn = drawn
 
 
 class _Lines:
