@@ -1,10 +1,12 @@
 """Starting and stopping: in order, by force, twice at once, and with nothing left behind."""
 
+import asyncio
 import json
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -13,7 +15,17 @@ from tests.dev.calls import call, get, place, spawn
 from tests.dev.conftest import LOAN_1, ground, manifest
 from tests.dev.process import ENVIRONMENT, PATIENCE_S, Dev, gone, statekeep, until
 
+from statekeep.controller.api import server as api_server
+from statekeep.controller.api.app import create
+from statekeep.controller.api.server import SHUTDOWN_S
 from statekeep.controller.dev import postgres
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
+from statekeep.engine.store.database import Database
+
+ENDLESS = (
+    b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    b"Content-Type: application/x-ndjson\r\n\r\n"
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -201,3 +213,41 @@ def test_a_request_in_flight_is_answered_before_it_stops(home: Path) -> None:
     assert {place(again.url, name)[1] for name in names} == {"documents"}
     assert call(f"{again.url}/v1/actors/n0")[1]["seq"] == 2
     assert again.stop() == 0
+
+
+def test_told_to_stop_again_it_breaks_off_what_is_in_flight(home: Path) -> None:
+    dev = Dev(home)
+    children = dev.children()
+    host, port = dev.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(ENDLESS + b'14\r\n{"actor":"a"}       \r\n')
+        assert b"200" in connection.recv(1024)
+        started = time.monotonic()
+        dev.send(signal.SIGINT)
+        until(lambda: not (home / ".statekeep" / "server.json").exists(), "the first signal")
+        dev.send(signal.SIGINT)
+        assert dev.end() == 0, dev.output
+        assert time.monotonic() - started < SHUTDOWN_S / 2
+    assert "Stopped. Everything is kept in .statekeep" in dev.output
+    for word in ("Traceback", "ERROR", "WARNING"):
+        assert word not in dev.output
+    gone(children)
+
+
+async def test_a_client_that_never_reads_delays_the_end_no_longer_than_is_promised(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_server, "SHUTDOWN_S", 1.0)
+    line = b"[]\n" * 5000
+    much = ENDLESS + (b"%x\r\n%s\r\n" % (len(line), line)) * 4000
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        async with api_server.listening(create(database, DEFAULT_NAMESPACE), "127.0.0.1", 0) as url:
+            host, port = url.removeprefix("http://").split(":")
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, (host, int(port)))
+            with pytest.raises(TimeoutError):  # the server takes no more: its answers are not read
+                await asyncio.wait_for(loop.sock_sendall(client, much), 5)
+            started = time.monotonic()
+    assert time.monotonic() - started < 1.5

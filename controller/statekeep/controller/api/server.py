@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from statekeep.engine.errors import StatekeepError
 
 SHUTDOWN_S = 10.0
-"""How long requests in flight may take to finish once the server stops."""
+"""How long stopping may take: half of it for requests in flight to finish, half to break them off."""
 
 
 class AddressRefused(StatekeepError):
@@ -33,7 +33,9 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
             "listen on 127.0.0.1"
         )
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)  # again, it changes nothing
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    # aiohttp waits twice: for the answer, then for a handler that no longer gets a body. One that
+    # waits for its client to read takes both.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S / 2)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, reuse_address=True)

@@ -1,7 +1,7 @@
 """``statekeep dev``: embedded Postgres, event API and reconciler of one folder, in one process.
 
 Start: workspace ▸ Postgres ▸ schema ▸ API ▸ first round. Stop: the same backwards; requests in
-flight are answered, then Postgres shuts down.
+flight are answered, then Postgres shuts down. Told to stop again, it breaks them off instead.
 """
 
 import asyncio
@@ -38,11 +38,35 @@ class Options:
 
 
 async def serve(options: Options, console: Console) -> None:
-    """Run until SIGINT or SIGTERM."""
+    """Run until SIGINT or SIGTERM; a second one stops at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop_or_break_off, stop)
+    try:
+        await _serve(options, console, stop)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    console.print(
+        f"Stopped. Everything is kept in {options.data}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _stop_or_break_off(stop: asyncio.Event) -> None:
+    if not stop.is_set():
+        stop.set()
+        return
+    for (
+        task
+    ) in asyncio.all_tasks():  # what was acknowledged is committed; the rest can be sent again
+        task.cancel()
+
+
+async def _serve(options: Options, console: Console, stop: asyncio.Event) -> None:
     with workspace.claimed(options.data):
         async with _database(options.data, console) as database:
             app = create(database, DEFAULT_NAMESPACE)
@@ -53,12 +77,6 @@ async def serve(options: Options, console: Console) -> None:
                     )
                     await _until(stop, _reconcile(options.folder, database, console))
             console.print("Stopping: requests in flight are answered …", highlight=False)
-    console.print(
-        f"Stopped. Everything is kept in {options.data}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
 
 
 @asynccontextmanager
