@@ -3,7 +3,8 @@
 ``make xstate-check`` (``COUNT=…``, ``SEED=…``). Node and npm are needed; the package goes to ``build/xstate``.
 
 XState keeps the order in which states became active, which no stored snapshot has. Where a machine's answer depends
-on it, we are compared with XState on a snapshot that has been stored; such machines are counted.
+on it, we are compared with XState on a snapshot that has been stored; such machines are counted. So are the few that
+XState leads to two active children of one compound state: what we show is always a legal configuration.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def ours(case: Case) -> list[JsonObject] | str:
     return steps
 
 
-def difference(mine: list[JsonObject] | str, theirs: dict[str, Any]) -> str:
+def difference(definition: JsonObject, mine: list[JsonObject] | str, theirs: dict[str, Any]) -> str:
     """Return ``agree`` or in which way the two answers differ."""
     if "refused" in theirs:
         return "agree: both refuse" if isinstance(mine, str) else "XState refuses, we do not"
@@ -87,7 +88,20 @@ def difference(mine: list[JsonObject] | str, theirs: dict[str, Any]) -> str:
         return "agree: the order of entry matters"
     if broken and mine[: len(live) - 1] == live[:-1]:
         return "agree until XState breaks"
+    lost = next((n for n, one in enumerate(live) if not _is_value(definition, one.get("value"))), 0)
+    if lost and mine[:lost] == live[:lost]:
+        return "agree until XState's value shows two children of one compound state"
     return "DIFFERENT"
+
+
+def _is_value(state: Any, value: Any) -> bool:
+    """Return whether a state value names one child of every compound state that is active."""
+    if not isinstance(value, dict):
+        return True
+    children = state.get("states") or {}
+    if state.get("type") != "parallel" and children and len(value) != 1:
+        return False
+    return all(_is_value(children.get(key, {}), inner) for key, inner in value.items())
 
 
 def _normal(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,7 +146,7 @@ def main() -> int:
         batch = every[start : start + 500]
         for case, theirs in zip(batch, _answers(batch), strict=True):
             mine = ours(case)
-            verdict = difference(mine, theirs)
+            verdict = difference(case.definition, mine, theirs)
             found[verdict] += 1
             steps += len(mine) if isinstance(mine, list) else 0
             if not verdict.startswith("agree") and shown < arguments.show:

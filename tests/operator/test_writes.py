@@ -59,7 +59,8 @@ async def test_a_refresh_shows_the_traffic_without_an_event(story: Story) -> Non
     story.apply("v1", definition=LOAN_1)
     story.apply("v2", parentId="v1", definition=LOAN_2)
     story.becomes("v2", "AwaitingApproval", saying="0 of 0")
-    announced = until(lambda: story.announced("v2"), "an Event")
+    until(lambda: "AwaitingApproval" in story.announced("v2"), "the Event of the standing")
+    announced = story.announced("v2")
     await story.world.spawn("a", "v1", "START")
     story.becomes("v2", "AwaitingApproval", saying="1 of 1")
     assert story.announced("v2") == announced

@@ -1,10 +1,9 @@
 """Where an actor stands: active states, what history states remember, and whether it is done."""
 
-from collections import Counter
 from typing import Any, Literal
 
 from statekeep.engine.json import JsonObject, JsonValue
-from statekeep.engine.statechart.legality import is_legal, shown
+from statekeep.engine.statechart.legality import shown
 from statekeep.engine.statechart.state import LEAVES, Kind, State
 
 History = tuple[tuple[int, tuple[int, ...]], ...]
@@ -27,7 +26,7 @@ class Configuration:
         self._hash = hash(key)
         self.key = key
         self.active = tuple(sorted(shown(states, dict.fromkeys(key[0]))))
-        """The states that the value shows, in document order; ``legality`` says when they are no configuration."""
+        """The states that the value shows, in document order: always a legal configuration."""
         # Of steps: the interpreter owns both, and its ``Step`` holds a configuration in turn.
         self.steps: dict[str, Any] = {}
         self.others: dict[str | None, Any] = {}
@@ -46,18 +45,13 @@ class Configuration:
     def value(self) -> JsonValue:
         """XState's state value, made anew for each caller."""
         states, active = self._states, self.active
-        shown_in = Counter(states[index].parent for index in active)
         contents: dict[int, dict[str, JsonValue]] = {}
         root: JsonValue = {}
         for position, index in enumerate(active):
             state = states[index]
             content: JsonValue
-            # In document order an active compound state is followed by its active child, nearly always the only one.
-            if (
-                state.kind is Kind.COMPOUND
-                and shown_in[index] == 1
-                and states[active[position + 1]].kind in LEAVES
-            ):
+            # In document order an active compound state is followed by its active child.
+            if state.kind is Kind.COMPOUND and states[active[position + 1]].kind in LEAVES:
                 content = states[active[position + 1]].key
             else:
                 content = contents[index] = {}
@@ -79,14 +73,14 @@ class Configuration:
         """Return the document to store: equal configurations of a machine give equal documents.
 
         ``historyValue`` is left out when empty. ``active`` lists ids only in the rare case that XState holds more
-        or fewer states active than its state value shows, or that they are no configuration.
+        or fewer states active than its state value shows.
         """
         document: JsonObject = {"value": self.value, "status": self.status}
         if self.key[1]:
             document["historyValue"] = {
                 history: list[JsonValue](ids) for history, ids in self.history_value.items()
             }
-        if self.key[0] != self.active or not is_legal(self._states, self.active):
+        if self.key[0] != self.active:
             document["active"] = [self._states[index].id for index in self.key[0]]
         return document
 

@@ -5,21 +5,15 @@ regions; nothing is active whose parent is not.
 
 XState leaves that path in rare cases. One: a state in region ``a`` targets a history state outside the region,
 which remembers nothing and whose default lies in ``a`` again. Only ``a`` is left, but on the way down from the
-history state the other regions are entered by default on top of what is active in them. If a leaf was active first,
-the state value goes on to show it alone; the others still take part in history, in eventless transitions and in
-exits. Another: a state targets a history state whose default lies further out than what it remembers by the time it
-is entered. All up to the default's domain is left, but only what lies in the nearer one is entered again: a state
-is active and its parent is not. The state value shows the parent beside the default child of the compound state
-around it, and events go to both.
-
-To agree with XState for ever after, we keep and show such sets as it does: ``canonical`` puts states that are not
-shown behind those that are.
+history state the other regions are entered by default on top of what is active in them. The state value goes on to
+show what was active first; the others still take part in history, in eventless transitions and in exits. To agree
+with XState for ever after, we keep them as it does: ``canonical`` puts them behind the states that are shown.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from statekeep.engine.statechart.state import LEAVES, NONE, Kind, State
+from statekeep.engine.statechart.state import NONE, Kind, State
 
 
 def is_legal(states: tuple[State, ...], active: Collection[int]) -> bool:
@@ -52,23 +46,15 @@ def canonical(states: tuple[State, ...], active: dict[int, None]) -> tuple[int, 
     first = shown(states, active)
     if first is active:
         return tuple(sorted(active))
-    siblings = Counter(states[index].parent for index in first)
-
-    def place(index: int) -> tuple[bool, bool, int]:
-        state = states[index]
-        # First among the children of a compound state, a leaf would hide the others.
-        hides = state.kind in LEAVES and siblings[state.parent] > 1
-        return index not in first, hides and states[state.parent].kind is Kind.COMPOUND, index
-
-    return tuple(sorted(active, key=place))
+    rest = sorted(index for index in active if index not in first)
+    return (*sorted(index for index in active if index in first), *rest)
 
 
 def _shown(states: tuple[State, ...], active: dict[int, None]) -> dict[int, None]:
-    """Return the states that XState's state value shows for any set of states.
+    """Return the legal configuration that XState's state value shows for any set of states.
 
-    Where no child of an active compound state is active, or a region of an active parallel state is missing, the
-    default is entered. Of several children of a compound state a leaf that became active first hides the others;
-    otherwise all are shown, as if they were regions.
+    Of several children of a compound state the one that became active first stays; where none is active, or a
+    region is missing, the default is entered.
     """
     full = dict(active)
     parents = {states[index].parent for index in active}
@@ -82,19 +68,20 @@ def _shown(states: tuple[State, ...], active: dict[int, None]) -> dict[int, None
                     full |= dict.fromkeys(_defaults(states, region))
     for index in active:
         full |= dict.fromkeys(_chain(states, index))
-    inside: dict[int, list[int]] = {}
+    inside: dict[int, int] = {}
     for index in full:
-        inside.setdefault(states[index].parent, []).append(index)
+        inside.setdefault(states[index].parent, index)
     kept: set[int] = set()
     pending = [0]
     while pending:
         index = pending.pop()
         kept.add(index)
-        children = inside.get(index, [])
-        if states[index].kind is Kind.COMPOUND and states[children[0]].kind in LEAVES:
-            children = children[:1]
-        pending += children
-    return {index: None for index in full if index in kept}
+        if states[index].kind is Kind.COMPOUND:
+            pending.append(inside.get(index, _default(states[index])))
+        elif states[index].kind is Kind.PARALLEL:
+            pending += states[index].children
+    # Regions are in ``full`` by now, save those of a parallel state that was only added as somebody's ancestor.
+    return dict.fromkeys([*(i for i in full if i in kept), *sorted(kept.difference(full))])
 
 
 def _default(compound: State) -> int:

@@ -5,7 +5,7 @@ was raised, again and again; the end of the machine stops it at once. Guards bei
 only active states, history and raised events matter.
 
 XState can be led to hold two children of one compound state active at once (``legality`` says how). Events are then
-matched against its state value, which need not show both, while history records both: so it is here.
+matched against its state value, which shows one of them only, while history records both: so it is here.
 """
 
 from bisect import bisect_right
@@ -73,6 +73,8 @@ class Macrostep:
         gone = set(left)
         self.active = {index: None for index in before if index not in gone}
         self._enter(sorted(entry.entered))
+        if not changed and before.keys() == self.active.keys():
+            self.active = before  # XState keeps the snapshot, and with it the order of entry
         # Starting or stopping an actor makes a new snapshot even if the states are the same.
         touched = gone | entry.entered
         return (

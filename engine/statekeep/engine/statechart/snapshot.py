@@ -19,9 +19,8 @@ def key_of(machine: Machine, document: JsonObject) -> Key:
     """
     if not isinstance(document, dict) or not document.keys() <= _MEMBERS or "value" not in document:
         raise ConfigurationInvalid("a configuration has value, status and perhaps historyValue")
-    is_listed = "active" in document
-    nodes = active = _active(machine, document["value"], is_listed=is_listed)
-    if is_listed:
+    nodes = active = _active(machine, document["value"])
+    if "active" in document:
         nodes = _nodes(machine, document["active"], active)
     status = document.get("status")
     if status not in ("active", "done"):
@@ -32,8 +31,7 @@ def key_of(machine: Machine, document: JsonObject) -> Key:
     return nodes, _history(machine, document.get("historyValue", {})), done
 
 
-def _active(machine: Machine, value: JsonValue, *, is_listed: bool) -> tuple[int, ...]:
-    """Return the states that a state value shows; a configuration, unless the active ones are listed besides."""
+def _active(machine: Machine, value: JsonValue) -> tuple[int, ...]:
     states = machine.states
     active: list[int] = []
     pending: list[tuple[State, JsonValue]] = [(states[0], value)]
@@ -55,14 +53,11 @@ def _active(machine: Machine, value: JsonValue, *, is_listed: bool) -> tuple[int
             if state.kind is Kind.PARALLEL
             else 0
         )
-        # Listed, they decide: whether the value shows exactly them is looked at afterwards.
-        fits = bool(content) == bool(expected) if is_listed else len(content) == expected
-        if not fits or not content.keys() <= children.keys():
+        if len(content) != expected or not content.keys() <= children.keys():
             raise ConfigurationInvalid(f"the value of state {state.id} does not name its children")
         for key, part in content.items():
             child = children[key]
-            alone = state.kind is Kind.COMPOUND and len(content) == 1
-            if is_bare != (alone and child.kind in LEAVES):
+            if is_bare != (state.kind is Kind.COMPOUND and child.kind in LEAVES):
                 raise ConfigurationInvalid(f"the value of state {child.id} has the wrong form")
             pending.append((child, part))
     return tuple(sorted(active))
