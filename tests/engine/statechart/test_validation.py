@@ -399,3 +399,8 @@ def test_an_event_that_an_ancestor_handles_and_this_version_never_does_is_report
     assert "WAIVE" in finding.message
     assert "loan-v1" in finding.message
     assert lost_events(first, {"loan-v2": first}) == ()
+
+
+def test_a_finding_in_an_invocation_points_past_what_is_none() -> None:
+    pointers = {finding.pointer for finding in validate({"invoke": [None, {"type": None}]})}
+    assert pointers == {"/invoke/0", "/invoke/1/type"}

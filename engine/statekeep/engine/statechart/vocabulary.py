@@ -57,7 +57,7 @@ def vocabulary_findings(
                 yield from _transitions(value, f"{pointers}/after/{escape(delay)}", speller)
     for member in ("always", "onDone"):
         yield from _transitions(config.get(member), f"{pointers}/{member}", speller)
-    for number, actor in enumerate(invocations(node)):
+    for number, actor in invocations(node):
         listed = isinstance(config.get("invoke"), list)
         place = f"{pointers}/invoke/{number}" if listed else f"{pointers}/invoke"
         yield from _invocation(node, actor, number, place, speller)

@@ -81,10 +81,11 @@ def invoked_id(node: Node, actor: JsonObject, number: int) -> str:
     return own if isinstance(own, str) else f"{number}.{node.id}"
 
 
-def invocations(node: Node) -> list[JsonObject]:
-    """Return the actors that a state invokes, as written."""
+def invocations(node: Node) -> list[tuple[int, JsonObject]]:
+    """Return the actors that a state invokes, as written, each with its number in the list."""
     invoke = node.config.get("invoke")
-    return [a for a in (invoke if isinstance(invoke, list) else [invoke]) if isinstance(a, dict)]
+    listed = enumerate(invoke if isinstance(invoke, list) else [invoke])
+    return [(number, actor) for number, actor in listed if isinstance(actor, dict)]
 
 
 def target_list(value: JsonValue) -> tuple[str, ...]:
