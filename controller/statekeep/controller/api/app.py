@@ -1,12 +1,13 @@
-"""The application: routes, and what lives as long as it serves."""
+"""The application: probes, routes, and what lives as long as it serves."""
 
 from collections.abc import AsyncIterator
 from functools import partial
 
 from aiohttp import web
 
-from statekeep.controller.api import actors, events, health, problems, requests, versions
+from statekeep.controller.api import health, problems, requests
 from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.routes import ROUTES
 from statekeep.controller.api.state import STATE, State
 from statekeep.engine.ids import Namespace
 from statekeep.engine.store.catalogue import Catalogue
@@ -15,22 +16,6 @@ from statekeep.engine.store.processing import process
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """One body that is read whole; NDJSON streams may have any length."""
-
-ROUTES = (
-    ("GET", "/actors", actors.index),
-    ("POST", "/actors", actors.spawn),
-    ("GET", "/actors/{id}", actors.read),
-    ("GET", "/actors/{id}/events", actors.history),
-    ("POST", "/actors/{id}/events", events.send),
-    ("GET", "/actors/{id}/decisions", actors.decisions),
-    ("GET", "/actors/{id}/snapshot", actors.snapshot),
-    ("POST", "/events", events.send_many),
-    ("GET", "/versions", versions.index),
-    ("GET", "/versions/{name}", versions.read),
-    ("POST", "/previews", versions.preview),
-    ("GET", "/deployments/{id}/decisions", versions.decisions),
-)
-"""Each under ``/v1`` for the server's own namespace and under ``/v1/namespaces/{namespace}``."""
 
 
 def create(database: Database, namespace: Namespace) -> web.Application:
@@ -45,9 +30,9 @@ def create(database: Database, namespace: Namespace) -> web.Application:
     app.cleanup_ctx.append(partial(_serving, database))
     app.router.add_get("/healthz", health.live)
     app.router.add_get("/readyz", health.ready)
-    for method, path, handler in ROUTES:
-        app.router.add_route(method, "/v1" + path, handler)
-        app.router.add_route(method, "/v1/namespaces/{namespace}" + path, handler)
+    for route in ROUTES:
+        for prefix in ("/v1", "/v1/namespaces/{namespace}"):
+            app.router.add_route(route.method, prefix + route.path, route.handler)
     return app
 
 
