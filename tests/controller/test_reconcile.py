@@ -10,6 +10,7 @@ from tests.store.conftest import NAMESPACE, World
 from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.lineage import roots_of
+from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.reconcile import Outcome, reconcile
@@ -333,3 +334,15 @@ async def test_of_two_roots_that_are_declared_together_neither_is_applied(
         outcome = await reconcile(manifest, {}, database, roots=roots_of(manifests))
         assert isinstance(outcome.standing, Invalid)
         assert [found.code for found in outcome.standing.findings] == ["second-root"]
+
+
+async def test_a_policy_that_is_edited_after_the_migration_is_said_to_have_no_effect(
+    submit: Reconcile,
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    spec: Any = {"parentId": "v1", "approval": "Automatic", "definition": LOAN_2}
+    assert (await submit("v2", **spec)).warnings == (await submit("v2", **spec)).warnings
+    late = await submit("v2", migration={"unhandledEvents": "Skip"}, **spec)
+    assert isinstance(late.standing, Applied)
+    [warning] = [one for one in late.warnings if one.code == Code.POLICY_TOO_LATE]
+    assert "{unhandledEvents: Stay, completedActors: Stay, unseenMoves: Hold}" in warning.message

@@ -50,6 +50,10 @@ async def test_an_approval_of_the_preview_moves_the_actors(
     story.apply("v2", approve=preview["id"], manager="kubectl", **spec)
     story.passes(operator)
     assert story.status("v2") == status
+    # An object that is made anew knows it from the database.
+    story.delete("v2")
+    story.apply("v2", manager="kubectl", **spec)
+    assert story.becomes("v2", "Applied")["migration"] == status["migration"]
 
 
 def test_every_error_of_a_definition_is_listed(story: Story) -> None:

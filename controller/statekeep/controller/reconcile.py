@@ -16,6 +16,7 @@ from types import MappingProxyType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.lineage import Parents, Relative, Roots, family_findings, machine_of
+from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.controller.standing import (
     Applied,
@@ -30,7 +31,7 @@ from statekeep.controller.standing import (
 )
 from statekeep.engine import finding
 from statekeep.engine.errors import StoreUnavailable
-from statekeep.engine.finding import Finding
+from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
 from statekeep.engine.json import JsonObject, canonical
 from statekeep.engine.routing.preview import Preview
@@ -95,7 +96,8 @@ async def reconcile(
         standing = _refusal(manifest, parents, known, finding.errors(findings))
         if standing is not None:
             if isinstance(standing, Applied) and known.stored is not None:
-                warnings += _lost(known.stored.version.machine, known)
+                in_force = known.stored.version
+                warnings += _lost(in_force.machine, known) + _too_late(manifest, in_force)
             machine = machine_of(manifest, known.parent.machine if known.parent else None)
             return Outcome(standing, machine, warnings)
         version = _version(manifest)
@@ -140,6 +142,17 @@ async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: M
 def _lost(machine: Machine, known: _Known) -> tuple[Finding, ...]:
     """Return a warning for each event that an ancestor handles and this machine never does."""
     return tuple(found.under("/spec/definition") for found in lost_events(machine, known.lineage))
+
+
+def _too_late(manifest: Manifest, in_force: Version) -> tuple[Finding, ...]:
+    """Return a warning if the manifest asks for another policy than the one that the migration followed."""
+    if in_force.parent is None or manifest.migration == in_force.policy:
+        return ()
+    message = (
+        "the migration is over, so an edit of its policy has no effect; it followed "
+        f"{in_force.policy}: restore that, and give the new policy to the next version"
+    )
+    return (Finding(Code.POLICY_TOO_LATE, "/spec/migration", message, Severity.WARNING),)
 
 
 def _rival(manifest: Manifest, roots: Roots) -> VersionName | None:
@@ -240,13 +253,17 @@ async def _go_on(
         previewed_at,
         version.path.prefix_hash,
     )
+    approver = None
     if manifest.approval is Approval.AUTOMATIC:
         approval, approved = ApprovedBy.AUTOMATIC, preview.id
     elif manifest.approved_preview is not None:
         approval, approved = ApprovedBy.MANUAL, manifest.approved_preview
+        approver = manifest.approver
     else:
         return outcome
-    result = await deployments.apply(database, namespace, version.name, approved, approval)
+    result = await deployments.apply(
+        database, namespace, version.name, approved, approval, approver=approver
+    )
     return replace(outcome, standing=await _after(database, namespace, version, approved, result))
 
 

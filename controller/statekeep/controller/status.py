@@ -42,7 +42,6 @@ def status(
     generation: int | None,
     previous: JsonObject | None,
     now: datetime,
-    approver: str | None = None,
 ) -> JsonObject:
     """Return the whole status.
 
@@ -51,7 +50,6 @@ def status(
         generation: of the manifest that was reconciled.
         previous: the status before: a condition that did not change keeps its time.
         now: aware.
-        approver: who set the approval, if that is known.
     """
     before = _transitions(previous)
     rows: list[JsonValue] = []
@@ -80,7 +78,7 @@ def status(
     if outcome.preview is not None:
         document["preview"] = preview_document(outcome)
     if isinstance(outcome.standing, Applied) and outcome.standing.deployment is not None:
-        document["migration"] = migration_document(outcome.standing.deployment, approver)
+        document["migration"] = migration_document(outcome.standing.deployment)
     return _kept(outcome.standing, previous or {}, generation) | document
 
 
@@ -206,7 +204,7 @@ def _rest(actors: Sequence[int]) -> JsonObject:
     return {"kinds": len(actors), "actors": sum(actors)}
 
 
-def migration_document(deployment: Deployment, approver: str | None = None) -> JsonObject:
+def migration_document(deployment: Deployment) -> JsonObject:
     """Return ``status.migration``."""
     document: JsonObject = {
         "deployment": deployment.id,
@@ -218,6 +216,6 @@ def migration_document(deployment: Deployment, approver: str | None = None) -> J
         "startedAt": timestamp(deployment.started_at),
         "completedAt": timestamp(deployment.at),
     }
-    if approver is not None:
-        document["approvedBy"] = approver
+    if deployment.approved_by is not None:
+        document["approvedBy"] = deployment.approved_by
     return document

@@ -90,5 +90,8 @@ class Code(StrEnum):
     MACHINE_DIFFERS = "machine-differs"
     """A version and its parent name different machines."""
 
+    POLICY_TOO_LATE = "policy-too-late"
+    """``spec.migration`` was edited after the version was applied, which has no effect any more."""
+
     NOT_A_MACHINE = "not-a-machine"
     """A file that was named holds neither a manifest nor a machine."""

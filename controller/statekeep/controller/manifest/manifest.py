@@ -52,6 +52,9 @@ class Manifest:
     generation: int | None = None
     """The API server's count of edits to the spec; None in a file."""
 
+    approver: str | None = None
+    """Who set the approval annotation; None where nobody keeps track of that."""
+
     @property
     def approved_preview(self) -> PreviewId | None:
         """Return the preview id that the approval annotation names, trimmed; None if there is none."""

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.operator.resource import Resource, ready_reason
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
-    Applied,
     Applying,
     DatabaseUnavailable,
     Immutable,
@@ -18,7 +16,6 @@ from statekeep.controller.standing import (
 )
 from statekeep.controller.status import status
 from statekeep.engine.json import JsonObject
-from statekeep.engine.store.deployments import ApprovedBy, Deployment
 
 MAX_EVENT_MESSAGE = 1024
 """Characters; the API server refuses more."""
@@ -58,7 +55,6 @@ def decide(resource: Resource, outcome: Outcome, now: datetime) -> Decision:
         generation=resource.generation,
         previous=before,
         now=now,
-        approver=_approver(resource, outcome.standing),
     )
     again = isinstance(outcome.standing, _TEMPORARY)
     if _substance(after) == _substance(before):
@@ -85,21 +81,3 @@ def _substance(status: JsonObject) -> JsonObject:
             return status | {"preview": shown}
         case _:
             return status
-
-
-def _approver(resource: Resource, standing: Standing) -> str | None:
-    """Return who approved the deployment: as recorded, else whoever owns the annotation that did."""
-    match standing:
-        case Applied(Deployment(approval=ApprovedBy.MANUAL, preview_id=approved)):
-            pass
-        case _:
-            return None
-    match resource.status:
-        case {"migration": {"approvedBy": str() as recorded}}:
-            return recorded
-    match resource.document:
-        case {"metadata": {"annotations": {**annotations}}}:
-            given = str(annotations.get(APPROVE_ANNOTATION)).strip()
-            return resource.approver if given == approved else None
-        case _:
-            return None

@@ -5,6 +5,7 @@ Whatever goes wrong, the turn is repeated later; nothing it does hurts when it i
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from statekeep.controller.manifest.errors import ManifestInvalid
@@ -117,7 +118,7 @@ class Turns:
         """Reconcile; a document that is no manifest is as invalid as a bad definition."""
         with self._metrics.reconcile_seconds.time():
             try:
-                manifest = parse(resource.document)
+                manifest = replace(parse(resource.document), approver=resource.approver)
             except ManifestInvalid as error:
                 outcome = Outcome(Invalid(error.findings), None)
             else:

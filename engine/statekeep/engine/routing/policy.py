@@ -38,3 +38,10 @@ class MigrationPolicy:
     unhandled_events: UnhandledEvents = UnhandledEvents.STAY
     completed_actors: CompletedActors = CompletedActors.STAY
     unseen_moves: UnseenMoves = UnseenMoves.HOLD
+
+    def __str__(self) -> str:
+        """Return the policy as a manifest has it."""
+        return (
+            f"{{unhandledEvents: {self.unhandled_events}, completedActors: {self.completed_actors}, "
+            f"unseenMoves: {self.unseen_moves}}}"
+        )

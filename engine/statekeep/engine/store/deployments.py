@@ -55,6 +55,9 @@ class Deployment:
     version_id: int
     preview_id: PreviewId
     approval: ApprovedBy
+    approved_by: str | None
+    """Who named the preview, where that is known."""
+
     migrated: int
     stayed: int
     """Actors that stayed, those that need a rescue not counted."""
@@ -79,6 +82,18 @@ class NotShown:
 @dataclass(frozen=True, slots=True)
 class Busy:
     """Nothing was applied: another deployment to this machine is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Approval:
+    """What was approved, and by whom."""
+
+    preview_id: PreviewId
+    moves: frozenset[Move]
+    """The kinds of move that the preview showed."""
+
+    kind: ApprovedBy
+    approver: str | None
 
 
 class _RolledBack(Exception):
@@ -115,6 +130,8 @@ async def apply(
     name: VersionName,
     preview_id: PreviewId,
     approval: ApprovedBy,
+    *,
+    approver: str | None = None,
 ) -> Deployment | Held | NotShown | Busy:
     """Apply a proposed version; applying it again returns what the first time did."""
 
@@ -130,7 +147,8 @@ async def apply(
         approved = await previews.moves_shown(connection, target, preview_id)
         if approved is None:
             return NotShown()
-        return await _deploy(connection, target, preview_id, approved, approval)
+        said_yes = _Approval(preview_id, approved, approval, approver)
+        return await _deploy(connection, target, said_yes)
 
     try:
         return await database.transact(work)
@@ -141,9 +159,7 @@ async def apply(
 async def _deploy(
     connection: AsyncConnection,
     target: StoredVersion,
-    preview_id: PreviewId,
-    approved: frozenset[Move],
-    approval: ApprovedBy,
+    approval: _Approval,
 ) -> Deployment:
     assert target.parent_id is not None
     parent = await versions.by_id(connection, target.parent_id)
@@ -153,11 +169,11 @@ async def _deploy(
 
     await locks.stop_machine(connection, target.machine_id)
     decided = await _decided(connection, target, parent, known=early)
-    unseen = moves(decided) - approved
+    unseen = moves(decided) - approval.moves
     if unseen and target.version.policy.unseen_moves is UnseenMoves.HOLD:
         raise _RolledBack(Held(unseen))
-    decided = [hold_back(one, approved) for one in decided]
-    deployment = await _record(connection, target, preview_id, approval, started_at, decided)
+    decided = [hold_back(one, approval.moves) for one in decided]
+    deployment = await _record(connection, target, approval, started_at, decided)
     await _write(connection, deployment, target, parent, decided)
     await versions.mark_applied(connection, target.id)
     return deployment
@@ -199,8 +215,7 @@ async def _landings(
 async def _record(
     connection: AsyncConnection,
     target: StoredVersion,
-    preview_id: PreviewId,
-    approval: ApprovedBy,
+    approval: _Approval,
     started_at: datetime,
     decided: Sequence[Decided],
 ) -> Deployment:
@@ -227,8 +242,9 @@ async def _record(
             machine_id=target.machine_id,
             version_id=target.id,
             epoch=epoch,
-            preview_id=preview_id,
-            approval=approval.value,
+            preview_id=approval.preview_id,
+            approval=approval.kind.value,
+            approved_by=approval.approver,
             migrated=migrated,
             stayed=evaluated - migrated - needs_rescue,
             needs_rescue=needs_rescue,
@@ -283,6 +299,7 @@ def _deployment(row: Any) -> Deployment:
         version_id=row.version_id,
         preview_id=PreviewId(row.preview_id),
         approval=ApprovedBy(row.approval),
+        approved_by=row.approved_by,
         migrated=row.migrated,
         stayed=row.stayed,
         needs_rescue=row.needs_rescue,

@@ -250,6 +250,7 @@ deployment = sa.Table(
     sa.Column("epoch", sa.Integer, nullable=False),
     _text("preview_id"),
     _text("approval"),
+    _text("approved_by", nullable=True),
     sa.Column("migrated", sa.BigInteger, nullable=False),
     sa.Column("stayed", sa.BigInteger, nullable=False),
     sa.Column("needs_rescue", sa.BigInteger, nullable=False),
