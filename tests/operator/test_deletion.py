@@ -1,5 +1,9 @@
 """Deleting an object: it never hangs, and takes only what was never applied with it."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,6 +53,29 @@ async def test_an_applied_version_goes_on_and_is_adopted_again(story: Story) -> 
     story.delete("v2")
     story.apply("v2", parentId="v1", definition=LOAN_1)
     story.becomes("v2", "Immutable")
+
+
+def test_pruning_removes_what_neither_the_cluster_nor_anybody_else_needs(
+    story: Story, shared_url: str, tmp_path: Path
+) -> None:
+    for name in ("here", "gone"):
+        story.apply(name, machine=name, definition=LOAN_1)
+        story.becomes(name, "Applied")
+    story.delete("gone")
+    pruned = subprocess.run(
+        [
+            *(sys.executable, "-m", "statekeep.controller.cli.main", "versions", "prune", "--yes"),
+            *("--database-url", shared_url, "--namespace", story.namespace),
+        ],
+        env={**os.environ, "KUBECONFIG": str(story.kubernetes.kubeconfig(tmp_path / "config"))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert pruned.stdout.splitlines()[-1] == f"{story.namespace}/gone: removed"
+    assert "here: removed" not in pruned.stdout
+    story.apply("gone", machine="gone", definition=LOAN_2)
+    story.becomes("gone", "Applied")
 
 
 def test_children_learn_that_their_parent_went(story: Story) -> None:

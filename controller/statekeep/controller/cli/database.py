@@ -1,10 +1,12 @@
 """``statekeep db``: the schema."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import click
 
-from statekeep.engine.store.database import connect, upgrade
+from statekeep.engine.store.database import Database, connect, upgrade
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 
 database_url = click.option(
@@ -14,6 +16,16 @@ database_url = click.option(
     required=True,
     help="postgresql://… of Postgres 15 or later; or STATEKEEP_DATABASE_URL.",
 )
+
+
+@asynccontextmanager
+async def keyless(url: str, *, pool_size: int = 1) -> AsyncIterator[Database]:
+    """Hold a database for work that opens nothing sealed, so that any key will do."""
+    database = connect(url, read_key_ring(new_key_ring_text()), pool_size=pool_size)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 @click.group()
@@ -27,12 +39,8 @@ def upgrade_schema(url: str) -> None:
     """Bring the schema to this release; safe to run at any time, from several places at once."""
 
     async def run() -> tuple[str | None, str]:
-        # The schema holds nothing sealed, so any key will do.
-        database = connect(url, read_key_ring(new_key_ring_text()))
-        try:
+        async with keyless(url) as database:
             return await upgrade(database)
-        finally:
-            await database.close()
 
     before, after = asyncio.run(run())
     if before == after:

@@ -17,6 +17,7 @@ COMMANDS = {
     "preview": "preview",
     "approve": "approve",
     "actors": "actors",
+    "versions": "versions",
     "demo": "demo",
     "db": "database",
 }

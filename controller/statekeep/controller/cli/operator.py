@@ -6,13 +6,11 @@ import socket
 
 import click
 
-from statekeep.controller.cli.database import database_url
+from statekeep.controller.cli.database import database_url, keyless
 from statekeep.controller.operator.logs import log_as
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace
-from statekeep.engine.store.database import connect
-from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 
 HOST = "0.0.0.0"  # noqa: S104  (the kubelet calls from outside the pod; nothing secret is served)
 PORT = 8081
@@ -117,10 +115,5 @@ async def _operate(url: str, settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # Migrations open nothing that is sealed, so any key will do.
-    keys = read_key_ring(new_key_ring_text())
-    database = connect(url, keys, pool_size=settings.workers + SPARE_CONNECTIONS)
-    try:
+    async with keyless(url, pool_size=settings.workers + SPARE_CONNECTIONS) as database:
         await run(settings, database, stop)
-    finally:
-        await database.close()
