@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[embedded]' --group dev
+	  --constraint constraints.txt --editable '.[embedded,tracing]' --group dev
 	@touch $@
 
 setup: $(VENV)/.installed  ## Create the virtual environment with everything in it

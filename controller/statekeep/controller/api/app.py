@@ -2,32 +2,67 @@
 
 from collections.abc import AsyncIterator
 from functools import partial
+from importlib import import_module
+from types import ModuleType
 
 from aiohttp import web
 
-from statekeep.controller.api import health, problems, requests
+from statekeep.controller.api import admission, health, observation, problems, requests
+from statekeep.controller.api.admission import Admission
 from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.metrics import Metrics
+from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.routes import ROUTES
 from statekeep.controller.api.state import STATE, State
+from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
+from statekeep.engine.store import processing
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.processing import process
+
+tracing: ModuleType | None
+"""What makes spans, where OpenTelemetry is installed."""
+
+try:
+    tracing = import_module("statekeep.controller.api.tracing")
+except ModuleNotFoundError:
+    tracing = None
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """One body that is read whole; NDJSON streams may have any length."""
 
 
-def create(database: Database, namespace: Namespace) -> web.Application:
+def create(
+    database: Database,
+    namespace: Namespace,
+    *,
+    metrics: Metrics | None = None,
+    exposes_metrics: bool = True,
+    access_log: AccessLog = AccessLog.NONE,
+) -> web.Application:
     """Return the application; the database is the caller's to close.
 
     Args:
         database: connected, its schema this release's.
         namespace: what a path without a namespace means.
+        metrics: where to count; default: somewhere new.
+        exposes_metrics: whether they can be read here.
+        access_log: which requests are written down.
     """
-    app = web.Application(middlewares=[problems.middleware], client_max_size=MAX_BODY_BYTES)
+    metrics = metrics or Metrics()
+    app = web.Application(
+        middlewares=[
+            observation.middleware(metrics, access_log),
+            *([tracing.middleware] if tracing else []),
+            problems.middleware,
+            admission.middleware(Admission(metrics), MAX_BODY_BYTES),
+        ],
+        client_max_size=MAX_BODY_BYTES,
+    )
     app[requests.DEFAULT_NAMESPACE] = namespace
-    app.cleanup_ctx.append(partial(_serving, database))
+    app.cleanup_ctx.append(partial(_serving, database, metrics))
+    if exposes_metrics:
+        app.router.add_get("/metrics", partial(_metrics, metrics))
     app.router.add_get("/healthz", health.live)
     app.router.add_get("/readyz", health.ready)
     for route in ROUTES:
@@ -36,10 +71,19 @@ def create(database: Database, namespace: Namespace) -> web.Application:
     return app
 
 
-async def _serving(database: Database, app: web.Application) -> AsyncIterator[None]:
+async def _metrics(metrics: Metrics, _: web.Request) -> web.Response:
+    """``GET /metrics``, in the Prometheus text format."""
+    return web.Response(body=metrics.text(), headers={"Content-Type": METRICS_TYPE})
+
+
+async def _serving(
+    database: Database, metrics: Metrics, app: web.Application
+) -> AsyncIterator[None]:
     """Hold what the handlers share while the application serves; drain it afterwards."""
     catalogue = Catalogue()
-    batcher = Batcher(partial(process, database, catalogue))
-    app[STATE] = State(database, catalogue, batcher)
+    process = partial(processing.process, database, catalogue)
+    counted = observation.counting(tracing.traced(process) if tracing else process, metrics)
+    batcher = Batcher(counted)
+    app[STATE] = State(database, catalogue, counted, batcher)
     yield
     await batcher.close()

@@ -11,12 +11,12 @@ from msgspec import UNSET
 
 from statekeep.controller.api import bodies, requests
 from statekeep.controller.api.actors import standing
+from statekeep.controller.api.admission import overloaded
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import State, state
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
-from statekeep.engine.store import processing
 from statekeep.engine.store.events import (
     ActorMissing,
     Answer,
@@ -57,12 +57,7 @@ async def send(request: web.Request) -> web.Response:
     try:
         outcome = await state(request).batcher.submit(event)
     except Overloaded as error:
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "overloaded",
-            "too many events are waiting; retry a little later",
-            headers={"Retry-After": "1"},
-        ) from error
+        raise overloaded() from error
     answer = _answer(outcome)
     headers = {"ETag": f'"{answer.seq}"'}
     if isinstance(outcome, Answer) and outcome.repeated:
@@ -145,7 +140,7 @@ async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) ->
         except Problem as problem:
             results[number] = problem.document()
     numbers = list(wanted)
-    outcomes = await processing.process(shared.database, shared.catalogue, list(wanted.values()))
+    outcomes = await shared.process(list(wanted.values()))
     for number, outcome in zip(numbers, outcomes, strict=True):
         results[number] = _item(outcome)
     return results

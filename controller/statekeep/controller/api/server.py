@@ -17,12 +17,21 @@ SHUTDOWN_S = 10.0
 class AddressRefused(StatekeepError):
     """The server cannot, or must not, listen there; the message says why and what to do."""
 
+    @classmethod
+    def taken(cls, host: str, port: int, error: OSError) -> "AddressRefused":
+        """Return the refusal of an address that the system does not give us."""
+        why = error.strerror or error
+        return cls(f"cannot listen on {host}:{port}: {why}; choose another --port")
+
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+async def listening(
+    app: web.Application, host: str, port: int, *, shares_port: bool = False
+) -> AsyncIterator[str]:
     """Serve while the context is open; yield the base URL.
 
-    Nobody is asked who they are, so only this machine may call.
+    Nobody is asked who they are, so only this machine may call. Processes that all say they share
+    the port get the connections in turn.
 
     Raises:
         AddressRefused: the address is taken, or reaches beyond this machine.
@@ -38,13 +47,11 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S / 2)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, reuse_address=True)
+        site = web.TCPSite(runner, host, port, reuse_address=True, reuse_port=shares_port)
         try:
             await site.start()
         except OSError as error:
-            raise AddressRefused(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
-            ) from error
+            raise AddressRefused.taken(host, port, error) from error
         bound_port = runner.addresses[0][1]
         yield f"http://{host if ':' not in host else f'[{host}]'}:{bound_port}"
     finally:

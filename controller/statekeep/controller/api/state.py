@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.batcher import Batcher, Process
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 
@@ -15,6 +15,9 @@ class State:
 
     database: Database
     catalogue: Catalogue
+    process: Process
+    """Many events at once; the batcher shares it among single ones."""
+
     batcher: Batcher
 
 

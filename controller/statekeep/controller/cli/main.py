@@ -9,9 +9,9 @@ from statekeep.controller.cli.printable import printable
 from statekeep.engine.errors import StatekeepError
 
 COMMANDS = {
-    "dev": "serve",
+    "dev": "dev",
     "operator": "operator",
-    "api": "serve",
+    "api": "api",
     "validate": "validate",
     "simulate": "simulate",
     "preview": "preview",

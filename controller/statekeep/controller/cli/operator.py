@@ -7,7 +7,7 @@ import socket
 import click
 
 from statekeep.controller.cli.database import database_url, keyless
-from statekeep.controller.operator.logs import log_as
+from statekeep.controller.logs import log_as
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace

@@ -7,7 +7,6 @@ from typing import Any
 
 from statekeep.controller.operator.cluster import Cluster, login
 from statekeep.controller.operator.errors import OperatorEnded
-from statekeep.controller.operator.health import application, serving
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.metrics import Metrics
 from statekeep.controller.operator.queue import Queue
@@ -16,6 +15,7 @@ from statekeep.controller.operator.rounds import Rounds
 from statekeep.controller.operator.settings import Settings
 from statekeep.controller.operator.turns import Turns
 from statekeep.controller.operator.watch import Watch
+from statekeep.controller.probes import application, serving
 from statekeep.engine.store.database import Database, check
 
 GRACE_S = 3.0

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -87,13 +87,23 @@ class Database:
         await self.engine.dispose()
 
 
-def connect(url: str, keys: KeyRing, *, pool_size: int = 10) -> Database:
+def connect(url: str, keys: KeyRing, *, pool_size: int = 10, prepares: bool = True) -> Database:
     """Return a database for a ``postgresql://`` URL; nothing is opened yet.
+
+    Args:
+        url: of libpq's form.
+        keys: that open what is stored.
+        pool_size: connections at most.
+        prepares: whether Postgres may be asked to prepare statements; a pooler that hands out another
+            connection for every transaction may not know of them.
 
     Raises:
         DatabaseUrlInvalid: it is another URL, or none; the message does not repeat it, since it may
             hold a password.
     """
+    arguments: dict[str, Any] = {"connect_timeout": 5, "application_name": "statekeep"}
+    if not prepares:
+        arguments["prepare_threshold"] = None
     try:
         address = make_url(url)
         if address.drivername.partition("+")[0] not in _DIALECTS:
@@ -103,7 +113,7 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10) -> Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            connect_args={"connect_timeout": 5, "application_name": "statekeep"},
+            connect_args=arguments,
         )
     except (sa.exc.ArgumentError, ValueError) as error:
         raise DatabaseUrlInvalid(_URL_WANTED) from error

@@ -1,4 +1,4 @@
-"""Probes and metrics over HTTP, for the kubelet and Prometheus."""
+"""Probes and metrics over HTTP, on an address of their own, for the kubelet and Prometheus."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,8 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from statekeep.controller.operator.errors import ClusterUnavailable
-from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
+from statekeep.engine.errors import StatekeepError
 
 TIMEOUT_S = 5.0
 """How long what a probe asks may take to answer."""
@@ -25,18 +24,18 @@ def application(
     checks: dict[str, Check],
     metrics: Callable[[], bytes],
 ) -> web.Application:
-    """Return the application.
+    """Return the application: ``/livez`` (also ``/healthz``), ``/readyz``, ``/metrics``.
 
     Args:
         is_alive: whether the process can still do its work; if not, only a restart helps.
-        checks: by name, what must answer before the operator can do anything; each raises if it does not.
+        checks: by name, what must answer before the process can do anything; each raises if it does not.
         metrics: in the Prometheus text format.
     """
 
     async def livez(_: web.Request) -> web.Response:
         if await is_alive():
             return web.Response(text="ok\n")
-        return web.Response(text="the watch is stuck\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return web.Response(text="the process is stuck\n", status=HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def readyz(_: web.Request) -> web.Response:
         problems = await asyncio.gather(*(_problem(name, check) for name, check in checks.items()))
@@ -50,6 +49,7 @@ def application(
 
     app = web.Application()
     app.router.add_get("/livez", livez)
+    app.router.add_get("/healthz", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", exposition)
     return app
@@ -70,7 +70,7 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
 async def _problem(name: str, check: Check) -> str | None:
     try:
         await asyncio.wait_for(check(), TIMEOUT_S)
-    except (StoreUnavailable, SchemaOutdated, ClusterUnavailable) as error:
+    except StatekeepError as error:
         return f"{name}: {error}"
     except TimeoutError:
         return f"{name}: no answer within {TIMEOUT_S:g} s"
