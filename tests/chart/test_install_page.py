@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import yaml
 from sqlalchemy.engine import make_url
 from tests.chart.render import REQUIRED, ROOT, objects, of_kind
-from tests.chart.test_roles import aggregated, role
+from tests.chart.rights import aggregated, role
 from tests.chart.validity import VERSIONS, problem
 from tests.conftest import KEYS
 from tests.store.conftest import World

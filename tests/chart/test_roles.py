@@ -4,39 +4,15 @@ import re
 from itertools import product
 
 import pytest
-from tests.chart.render import ROOT, SETS, Object, objects, of_kind
+from tests.chart.render import ROOT, SETS, objects, of_kind
+from tests.chart.rights import aggregated, rights, role
 
 from statekeep.controller.api.routes import ROUTES
-
-Right = tuple[str, str, str]
-"""API group, resource, verb."""
 
 GROUP = "statekeep.io"
 CALLS = {(GROUP, route.resource, route.verb) for route in ROUTES}
 FEED = (GROUP, "actors", "watch")
 WRITES = {(GROUP, "actors", "create"), (GROUP, "actors/events", "create")}
-
-
-def rights(role: Object) -> set[Right]:
-    """Return what a role allows."""
-    return {
-        right
-        for rule in role["rules"]
-        for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])
-    }
-
-
-def role(rendered: list[Object], name: str, kind: str = "ClusterRole") -> Object:
-    """Return the role whose name ends so."""
-    [found] = (one for one in of_kind(rendered, kind) if one["metadata"]["name"].endswith(name))
-    return found
-
-
-def aggregated(one: Object) -> set[str]:
-    """Return the built-in roles that include a role."""
-    prefix = "rbac.authorization.k8s.io/aggregate-to-"
-    labels = one["metadata"]["labels"]
-    return {key.removeprefix(prefix) for key in labels if key.startswith(prefix)}
 
 
 def test_the_operator_may_do_what_its_page_says_and_nothing_else() -> None:

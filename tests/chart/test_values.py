@@ -99,7 +99,7 @@ def test_the_chart_holds_what_it_needs_and_no_values_of_tests() -> None:
         ("namespaced", "kubectl get crd machineversions.statekeep.io"),
         ("namespaced", "kubectl -n loans apply -f examples/loan/loan-v1.yaml"),
         ("keys", "statekeep db upgrade"),
-        ("keys", "Callers need an API key"),
+        ("keys", "exec deployment/statekeep-api -- statekeep keys create --namespace default"),
         ("own-accounts", "makes no roles for the operator and the API"),
     ],
 )
