@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test xstate-check bench-engine check format clean
+.PHONY: help setup run demo test xstate-check bench-engine chart check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ $(VENV)/.bench: $(VENV)/.installed
 
 bench-engine: $(VENV)/.bench  ## Measure steps a second and compile time, against xstate and others where present
 	@$(BIN)/python -m tests.bench.engine
+
+chart: $(VENV)/.installed  ## Bring the chart's copy of crds/ and the table of its values in docs/install.md up to date
+	@cp crds/machineversions.yaml charts/statekeep/files/machineversions.yaml
+	@$(BIN)/python -m tests.chart.values_table
 
 check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
