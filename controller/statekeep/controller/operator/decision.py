@@ -20,8 +20,10 @@ from statekeep.controller.status import status
 from statekeep.engine.json import JsonObject
 from statekeep.engine.store.deployments import ApprovedBy, Deployment
 
-MAX_EVENT_MESSAGE = 1024
-"""Characters; the API server refuses more."""
+MAX_EVENT_MESSAGE_BYTES = 1024
+"""The API server refuses more; it counts bytes of UTF-8, whatever its own message says."""
+
+_ELLIPSIS = "…"
 
 _ALARMING = (Invalid, PreviewChanged, Immutable, DatabaseUnavailable)
 _TEMPORARY = (Applying, DatabaseUnavailable)
@@ -71,10 +73,17 @@ def decide(resource: Resource, outcome: Outcome, now: datetime) -> Decision:
 
 def _announcement(reason: str, status: JsonObject, standing: Standing) -> Announcement:
     [summary, *_] = cast(list[JsonObject], status["conditions"])
-    message = str(summary["message"]) or reason
-    if len(message) > MAX_EVENT_MESSAGE:
-        message = message[: MAX_EVENT_MESSAGE - 1] + "…"
+    message = _cut(str(summary["message"]) or reason)
     return Announcement(reason, message, isinstance(standing, _ALARMING))
+
+
+def _cut(message: str) -> str:
+    """Return a message that an Event takes."""
+    encoded = message.encode()
+    if len(encoded) <= MAX_EVENT_MESSAGE_BYTES:
+        return message
+    kept = encoded[: MAX_EVENT_MESSAGE_BYTES - len(_ELLIPSIS.encode())]
+    return kept.decode(errors="ignore") + _ELLIPSIS
 
 
 def _substance(status: JsonObject) -> JsonObject:
