@@ -66,11 +66,11 @@ class Story:
 
     def manifest(self, name: str, *, approve: str | None = None, **spec: Any) -> Object:
         """Return a manifest made of the fields of its spec."""
-        annotations = {} if approve is None else {APPROVE_ANNOTATION: approve}
+        annotated = {} if approve is None else {"annotations": {APPROVE_ANNOTATION: approve}}
         return {
             "apiVersion": "statekeep.io/v1alpha1",
             "kind": "MachineVersion",
-            "metadata": {"namespace": self.namespace, "name": name, "annotations": annotations},
+            "metadata": {"namespace": self.namespace, "name": name, **annotated},
             "spec": spec,
         }
 
