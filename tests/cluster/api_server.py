@@ -4,12 +4,14 @@ Everything that is made lies in namespaces with generated names and a label, and
 CustomResourceDefinition goes with it if it was not there before.
 """
 
+import base64
 import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import kopf
 from tests.cluster.control_plane import write_kubeconfig
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.proxy import Proxy
@@ -38,6 +40,8 @@ class ApiServer:
     def __init__(self, kubectl: Kubectl, folder: Path) -> None:
         self.kubectl = kubectl
         self._proxy = Proxy(kubectl, folder)
+        shown = kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
+        self._cluster: Object = json.loads(shown)["clusters"][0]["cluster"]
         self._run = secrets.token_hex(3)
         self._made: list[str] = []
         self._owns_crd = False
@@ -83,11 +87,30 @@ class ApiServer:
         """Make namespaces in which the operators' ServiceAccount has an operator's rights."""
         names = [f"statekeep-tests-{self._run}-{len(self._made) + n}" for n in range(count)]
         for name in names:
-            metadata = {"name": name, "labels": {LABEL: self._run}}
-            self.ask("POST", "/api/v1/namespaces", {"metadata": metadata})
-            self._made.append(name)
+            self.make_namespace(name)
             self.allow(name, "operator", RULES, (self._made[0], ACCOUNT))
+        for name in names:
+            until(lambda at=name: self._may_operate(at), f"rights in {name}")  # type: ignore[misc]
         return names
+
+    def _may_operate(self, namespace: str) -> bool:
+        """Whether the API server has read the roles, which it does in its own time."""
+        return all(
+            self.may(
+                f"system:serviceaccount:{self._made[0]}:{ACCOUNT}",
+                {"namespace": namespace, "group": "statekeep.io", "verb": verb, **what},
+            )
+            for verb, what in (
+                ("list", {"resource": "machineversions"}),
+                ("patch", {"resource": "machineversions", "subresource": "status"}),
+            )
+        )
+
+    def make_namespace(self, name: str) -> None:
+        """Make a namespace in which nobody has any rights yet."""
+        metadata = {"name": name, "labels": {LABEL: self._run}}
+        self.ask("POST", "/api/v1/namespaces", {"metadata": metadata})
+        self._made.append(name)
 
     def scope(self, namespaces: Sequence[str]) -> Sequence[str]:
         """Return the arguments that keep an operator away from what is not ours."""
@@ -113,21 +136,39 @@ class ApiServer:
 
     def kubeconfig_of(self, path: Path, namespace: str, account: str) -> Path:
         """Write the file that leads a ServiceAccount here."""
-        shown = self.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
-        [cluster] = json.loads(shown)["clusters"]
-        write_kubeconfig(path, cluster["cluster"], self.token(namespace, account))
+        write_kubeconfig(path, self._cluster, self.token(namespace, account))
         return path
+
+    def way(self, token: str) -> kopf.ConnectionInfo:
+        """Return what leads whoever has the token here."""
+        authority = self._cluster.get("certificate-authority-data")
+        return kopf.ConnectionInfo(
+            server=self._cluster["server"],
+            ca_data=None if authority is None else base64.b64decode(authority),
+            token=token,
+        )
 
     def allow(
         self, namespace: str, role: str, rules: Sequence[Any], account: tuple[str, str]
     ) -> None:
         """Make a Role, and bind a ServiceAccount, named by its namespace and name, to it."""
-        within = f"{RBAC}/namespaces/{namespace}"
-        self.ask("POST", f"{within}/roles", {"metadata": {"name": role}, "rules": list(rules)})
+        made = {"metadata": {"name": role}, "rules": list(rules)}
+        self.ask("POST", f"{RBAC}/namespaces/{namespace}/roles", made)
+        self.bind(namespace, role, account)
+
+    def bind(self, namespace: str, role: str, account: tuple[str, str]) -> None:
+        """Bind a ServiceAccount to a Role that is there."""
         subject = {"kind": "ServiceAccount", "namespace": account[0], "name": account[1]}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}
-        binding = {"metadata": {"name": role}, "subjects": [subject], "roleRef": reference}
-        self.ask("POST", f"{within}/rolebindings", binding)
+        metadata = {"generateName": f"{role}-"}
+        binding = {"metadata": metadata, "subjects": [subject], "roleRef": reference}
+        self.ask("POST", f"{RBAC}/namespaces/{namespace}/rolebindings", binding)
+
+    def may(self, user: str, attributes: Object) -> bool:
+        """Return whether a user has a right, as the API server sees it."""
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        answer = self.ask("POST", path, {"spec": {"user": user, "resourceAttributes": attributes}})
+        return bool(answer["status"]["allowed"])
 
     # Objects
 
