@@ -89,22 +89,11 @@ class ApiServer:
         for name in names:
             self.make_namespace(name)
             self.allow(name, "operator", RULES, (self._made[0], ACCOUNT))
+        operator = f"system:serviceaccount:{self._made[0]}:{ACCOUNT}"
+        what = {"group": "statekeep.io", "resource": "machineversions", "verb": "list"}
         for name in names:
-            until(lambda at=name: self._may_operate(at), f"rights in {name}")  # type: ignore[misc]
+            assert self.eventually_may(operator, {"namespace": name, **what})
         return names
-
-    def _may_operate(self, namespace: str) -> bool:
-        """Whether the API server has read the roles, which it does in its own time."""
-        return all(
-            self.may(
-                f"system:serviceaccount:{self._made[0]}:{ACCOUNT}",
-                {"namespace": namespace, "group": "statekeep.io", "verb": verb, **what},
-            )
-            for verb, what in (
-                ("list", {"resource": "machineversions"}),
-                ("patch", {"resource": "machineversions", "subresource": "status"}),
-            )
-        )
 
     def make_namespace(self, name: str) -> None:
         """Make a namespace in which nobody has any rights yet."""
@@ -169,6 +158,10 @@ class ApiServer:
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         answer = self.ask("POST", path, {"spec": {"user": user, "resourceAttributes": attributes}})
         return bool(answer["status"]["allowed"])
+
+    def eventually_may(self, user: str, attributes: Object) -> bool:
+        """Wait until a user has a right; the API server reads roles in its own time."""
+        return until(lambda: self.may(user, attributes), f"{user} may {attributes}")
 
     # Objects
 
