@@ -1,10 +1,12 @@
 """What only a real API server shows; ``tests/operator`` has the stories that an emulator is enough for too."""
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.cluster.api_server import ApiServer
+from tests.cluster.api_server import ACCOUNT, ApiServer
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.kubectl import Kubectl
 from tests.operator.conftest import (  # noqa: F401  (fixtures: an operator for the stories of this folder)
@@ -16,7 +18,9 @@ from tests.operator.conftest import (  # noqa: F401  (fixtures: an operator for 
 )
 from tests.operator.objects import Object
 
-Manifest = Callable[..., Object]
+from statekeep.controller.operator.rights import RULES
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="package")
@@ -53,3 +57,19 @@ def accounts(
         return Kubectl(api_server.kubectl.program, str(config), tmp_path / "cache")
 
     return make
+
+
+@pytest.fixture
+def everywhere(api_server: ApiServer, plane: ControlPlane) -> Iterator[str]:
+    """The operator's ServiceAccount has its rights in all namespaces; only where nobody else is."""
+    name = f"{api_server.home}-{next(_numbers)}"
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    account = {"kind": "ServiceAccount", "namespace": api_server.home, "name": ACCOUNT}
+    api_server.ask("POST", roles, {"metadata": {"name": name}, "rules": list(RULES)})
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    binding: Any = {"metadata": {"name": name}, "subjects": [account], "roleRef": reference}
+    api_server.ask("POST", bindings, binding)
+    yield name
+    api_server.ask("DELETE", f"{bindings}/{name}")
+    api_server.ask("DELETE", f"{roles}/{name}")

@@ -1,10 +1,8 @@
 """The operator against an API server that refuses, dies, forgets and comes back."""
 
-import itertools
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.cluster.api_server import ApiServer
@@ -18,13 +16,10 @@ from tests.store.definitions import LOAN_1, LOAN_2
 from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.resource import Key
-from statekeep.controller.operator.rights import RULES
 from statekeep.engine.ids import Namespace, VersionName
 from statekeep.engine.store.database import Database
 
 pytestmark = pytest.mark.cluster
-
-_numbers = itertools.count(1)
 
 NEVER = ("--refresh", "3600", "--sweep", "3600")
 
@@ -154,22 +149,6 @@ def test_a_watch_whose_past_is_forgotten_begins_anew(
     apart.apply("v4", parentId="v1", definition=LOAN_2)
     apart.becomes("v4", "AwaitingApproval")
     assert own.process.poll() is None
-
-
-@pytest.fixture
-def everywhere(api_server: ApiServer, plane: ControlPlane) -> Iterator[str]:
-    """The operator's ServiceAccount has its rights in all namespaces; only where nobody else is."""
-    name = f"statekeep-tests-{next(_numbers)}"
-    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
-    bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-    account = {"kind": "ServiceAccount", "namespace": api_server.home, "name": "statekeep-operator"}
-    api_server.ask("POST", roles, {"metadata": {"name": name}, "rules": list(RULES)})
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    binding: Any = {"metadata": {"name": name}, "subjects": [account], "roleRef": reference}
-    api_server.ask("POST", bindings, binding)
-    yield name
-    api_server.ask("DELETE", f"{bindings}/{name}")
-    api_server.ask("DELETE", f"{roles}/{name}")
 
 
 @pytest.mark.usefixtures("everywhere")

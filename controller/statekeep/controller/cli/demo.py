@@ -62,4 +62,4 @@ async def _until_interrupted(options: on_a_cluster.Options, console: Console) ->
     try:
         await playing
     except asyncio.CancelledError:
-        console.print("The story was cut short." if not options.keep else "The end.")
+        console.print("Stopped.")

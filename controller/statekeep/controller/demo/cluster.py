@@ -17,7 +17,7 @@ from rich.console import Console
 from statekeep.controller.cli.calls import CallFailed, calling
 from statekeep.controller.demo.installation import installed
 from statekeep.controller.demo.kubectl import Kubectl
-from statekeep.controller.demo.story import VERSIONS, Story
+from statekeep.controller.demo.story import Story
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 
 CRD_NAME = "crd/machineversions.statekeep.io"
@@ -71,7 +71,7 @@ async def play(options: Options, console: Console) -> None:
 async def _tell(options: Options, server: str, kubectl: Kubectl, console: Console) -> None:
     console.print(f"The event API is at {server}.\n", soft_wrap=True, markup=False)
     await kubectl.show("apply", "-f", f"{options.manifests}/")
-    await kubectl.show("wait", "--for=condition=Ready", f"mv/{VERSIONS[0]}", TIMEOUT)
+    await _tended(kubectl)
     await kubectl.show("get", "mv")
     async with calling(server) as caller:
         root = f"/v1/namespaces/{options.namespace}"
@@ -86,6 +86,14 @@ async def _tell(options: Options, server: str, kubectl: Kubectl, console: Consol
             markup=False,
         )
         await asyncio.Event().wait()
+
+
+async def _tended(kubectl: Kubectl) -> None:
+    """Wait until an operator has looked at every version."""
+    try:
+        await kubectl.show("wait", "--for=condition=Valid", "mv", "--all", TIMEOUT)
+    except CallFailed as error:
+        raise CallFailed(f"{error}\nDoes an operator look after this namespace?") from error
 
 
 class ClusterStage:
