@@ -32,13 +32,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--cluster") and not found.is_named():
+        pytest.exit(f"The cluster tests are skipped: {found.ABSENT}", returncode=0)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the tests that were asked for; a cluster is never touched unasked."""
     asked = config.getoption("--cluster")
     wanted = [item for item in items if bool(item.get_closest_marker("cluster")) == asked]
-    if asked and not found.is_named():
-        pytest.exit(f"The cluster tests are skipped: {found.ABSENT}", returncode=0)
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
     items[:] = wanted
 
@@ -59,8 +62,11 @@ def api_server(cluster: tuple[Kubectl, ControlPlane | None]) -> Iterator[ApiServ
     """A real API server with our CustomResourceDefinition."""
     with tempfile.TemporaryDirectory(prefix="statekeep-proxy-") as folder:
         server = ApiServer(cluster[0], Path(folder))
-        yield server
-        server.close()
+        try:
+            server.begin()
+            yield server
+        finally:
+            server.close()
 
 
 @pytest.fixture(scope="session")

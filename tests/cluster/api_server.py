@@ -4,19 +4,17 @@ Everything that is made lies in namespaces with generated names and a label, and
 CustomResourceDefinition goes with it if it was not there before.
 """
 
-import base64
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import kopf
 from tests.cluster.control_plane import write_kubeconfig
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.proxy import Proxy
-from tests.operator.kubernetes import until
 from tests.operator.objects import CRD, Name, Object, Refused
+from tests.operator.patience import until
 
 from statekeep.controller.operator.rights import RULES
 
@@ -45,11 +43,16 @@ class ApiServer:
         self._run = secrets.token_hex(3)
         self._made: list[str] = []
         self._owns_crd = False
-        [self.home] = self.namespaces(1)
-        self.add_account(self.home, ACCOUNT)
-        self._begin()
 
-    def _begin(self) -> None:
+    @property
+    def home(self) -> str:
+        """The namespace of the ServiceAccount of the operators."""
+        return self._made[0]
+
+    def begin(self) -> None:
+        """Make the ServiceAccount, and our API known."""
+        self.namespaces(1)
+        self.add_account(self.home, ACCOUNT)
         try:
             self.ask("GET", CRDS)
         except Refused:
@@ -67,17 +70,32 @@ class ApiServer:
         return True
 
     def close(self) -> None:
-        """Delete everything that was made."""
-        for namespace in self._made:
-            for name in self.names(namespace):
-                self.delete(name)
-            self.ask("DELETE", f"/api/v1/namespaces/{namespace}")
-        if (
-            self._owns_crd
-            and not self.ask("GET", "/apis/statekeep.io/v1alpha1/machineversions")["items"]
-        ):
-            self.ask("DELETE", CRDS)
+        """Delete everything that was made, as far as it goes."""
+        failures = [
+            failure for name in self._made for failure in self._refusals(self._delete, name)
+        ]
+        failures += self._refusals(self._forget)
         self._proxy.close()
+        if failures:
+            raise ExceptionGroup("something is left behind", failures)
+
+    def _refusals(self, step: Callable[..., None], *arguments: str) -> list[Refused]:
+        try:
+            step(*arguments)
+        except Refused as refusal:
+            return [refusal]
+        return []
+
+    def _delete(self, namespace: str) -> None:
+        for name in self.names(namespace):
+            self.delete(name)
+        self.ask("DELETE", f"/api/v1/namespaces/{namespace}")
+
+    def _forget(self) -> None:
+        """Delete the CustomResourceDefinition if it was not there before, and nobody uses it."""
+        everything = "/apis/statekeep.io/v1alpha1/machineversions"
+        if self._owns_crd and not self.ask("GET", everything)["items"]:
+            self.ask("DELETE", CRDS)
 
     def ask(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
         """Send one request as the administrator; see ``Proxy.ask``."""
@@ -88,8 +106,8 @@ class ApiServer:
         names = [f"statekeep-tests-{self._run}-{len(self._made) + n}" for n in range(count)]
         for name in names:
             self.make_namespace(name)
-            self.allow(name, "operator", RULES, (self._made[0], ACCOUNT))
-        operator = f"system:serviceaccount:{self._made[0]}:{ACCOUNT}"
+            self.allow(name, "operator", RULES, (self.home, ACCOUNT))
+        operator = f"system:serviceaccount:{self.home}:{ACCOUNT}"
         what = {"group": "statekeep.io", "resource": "machineversions", "verb": "list"}
         for name in names:
             assert self.eventually_may(operator, {"namespace": name, **what})
@@ -127,15 +145,6 @@ class ApiServer:
         """Write the file that leads a ServiceAccount here."""
         write_kubeconfig(path, self._cluster, self.token(namespace, account))
         return path
-
-    def way(self, token: str) -> kopf.ConnectionInfo:
-        """Return what leads whoever has the token here."""
-        authority = self._cluster.get("certificate-authority-data")
-        return kopf.ConnectionInfo(
-            server=self._cluster["server"],
-            ca_data=None if authority is None else base64.b64decode(authority),
-            token=token,
-        )
 
     def allow(
         self, namespace: str, role: str, rules: Sequence[Any], account: tuple[str, str]

@@ -36,12 +36,14 @@ def untended(api_server: ApiServer) -> str:
     return namespace
 
 
-@pytest.fixture(scope="session")
-def plane(cluster: tuple[Kubectl, ControlPlane | None]) -> ControlPlane:
-    """The control plane, where it is ours to break."""
-    if cluster[1] is None:
+@pytest.fixture
+def plane(cluster: tuple[Kubectl, ControlPlane | None]) -> Iterator[ControlPlane]:
+    """The control plane, where it is ours to break; it is whole again in the end."""
+    _, plane = cluster
+    if plane is None:
         pytest.skip("the cluster is not ours to break; KUBEBUILDER_ASSETS makes one that is")
-    return cluster[1]
+    yield plane
+    plane.start_api_server()
 
 
 @pytest.fixture

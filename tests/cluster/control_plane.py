@@ -50,8 +50,9 @@ class ControlPlane:
         self._api.wait()
 
     def start_api_server(self) -> None:
-        """Start it where it was, and wait until it is ready."""
-        self._api = self._run_api_server(self._port)
+        """Start it where it was, unless it runs, and wait until it is ready."""
+        if self._api.poll() is not None:
+            self._api = self._run_api_server(self._port)
         assert self._is_ready(), self._log("kube-apiserver")
 
     def compact(self) -> None:

@@ -56,7 +56,7 @@ def _check(kubectl: Kubectl, given: str) -> None:
     may = kubectl.run("auth", "can-i", "*", "*", "--all-namespaces", "--request-timeout=20s")
     match may.stdout.strip():
         case "yes":
-            return
+            pass
         case "no":
             raise Unusable(
                 f"the user of KUBECONFIG={given} is no cluster administrator: the tests make "
@@ -65,3 +65,9 @@ def _check(kubectl: Kubectl, given: str) -> None:
         case _:
             said = (may.stderr.strip().splitlines() or ["it says nothing"])[-1]
             raise Unusable(f"the cluster of KUBECONFIG={given} does not answer: {said}")
+    installed = ("-l", "app.kubernetes.io/name=statekeep", "--all-namespaces", "-o", "name")
+    if there := kubectl("get", "deployments", *installed).split():
+        raise Unusable(
+            f"StateKeep is installed on the cluster of KUBECONFIG={given} ({there[0]}), and its "
+            "operator would take part: choose a cluster without"
+        )

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from tests.cluster.api_server import ApiServer
 from tests.cluster.kubectl import Failed, Kubectl
-from tests.operator.kubernetes import until
 from tests.operator.objects import Object
+from tests.operator.patience import until
 from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from tests.cluster.api_server import ApiServer
 from tests.cluster.kubectl import Failed, Kubectl
-from tests.operator.kubernetes import until
 from tests.operator.objects import CRD, Object
+from tests.operator.patience import until
 from tests.operator.story import Story
 from tests.operator.test_explain import FIELDS
 from tests.operator.test_writes import big

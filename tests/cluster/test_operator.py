@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from tests.cluster.api_server import ApiServer
 from tests.cluster.control_plane import ControlPlane
-from tests.operator.kubernetes import until
 from tests.operator.objects import Refused
+from tests.operator.patience import until
 from tests.operator.process import Operator
 from tests.operator.story import Story, begin
 from tests.store.definitions import LOAN_1, LOAN_2
 
-from statekeep.controller.operator.cluster import Cluster
+from statekeep.controller.operator.cluster import Cluster, login
 from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.resource import Key
 from statekeep.engine.ids import Namespace, VersionName
@@ -46,11 +46,12 @@ def own(
 
 
 @pytest.fixture
-async def session(api_server: ApiServer) -> AsyncIterator[Cluster]:
+async def session(
+    api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Cluster]:
     """What an operator speaks to the API server with."""
-    token = api_server.token(api_server.home, "statekeep-operator")
-    info = api_server.way(token)
-    cluster = Cluster(lambda: info)
+    monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig(tmp_path / "operator")))
+    cluster = Cluster(login)
     yield cluster
     await cluster.close()
 

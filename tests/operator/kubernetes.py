@@ -7,7 +7,6 @@ was read and through its subresource alone, and what the operator's role does no
 import asyncio
 import itertools
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,14 +16,12 @@ import kmock
 import yaml
 from aiohttp import web
 from tests.operator.objects import Name, Object, Objects, Refused
+from tests.operator.patience import PATIENCE_S
 
 MACHINE_VERSIONS = "statekeep.io/v1alpha1/machineversions"
 EVENTS = "v1/events"
 
 MAX_EVENT_MESSAGE_BYTES = 1024
-
-PATIENCE_S = 30.0
-"""For everything that is waited for; other work may share the machine."""
 
 T = TypeVar("T")
 
@@ -232,14 +229,3 @@ class Kubernetes:
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
-
-
-def until(ask: Callable[[], T | None], what: str) -> T:
-    """Return the first answer that is not empty, once there is one."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.operator.kubernetes import PATIENCE_S, until
+from tests.operator.patience import PATIENCE_S, until
 from tests.tied import tied_statekeep
 
 STOP_S = 10.0

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from tests.operator.kubernetes import until
 from tests.operator.objects import Name, Object
+from tests.operator.patience import until
 from tests.operator.process import Operator
 from tests.store.conftest import World
 

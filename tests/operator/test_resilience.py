@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.operator.kubernetes import Kubernetes, until
+from tests.operator.kubernetes import Kubernetes
 from tests.operator.outage import Way
+from tests.operator.patience import until
 from tests.operator.process import STOP_S, Operator
 from tests.operator.story import CLUSTERS, Cluster, Story, begin, emulated
 from tests.store.definitions import LOAN_1, LOAN_2

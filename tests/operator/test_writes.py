@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from tests.operator.kubernetes import Kubernetes, until
+from tests.operator.kubernetes import Kubernetes
+from tests.operator.patience import until
 from tests.operator.process import Operator
 from tests.operator.story import Story, emulated
 from tests.store.definitions import LOAN_1, LOAN_2
