@@ -34,6 +34,8 @@ def demo(context: click.Context, server: str, namespace: str, *, cluster: bool, 
     installed one.
     """
     console = Console(highlight=False)
+    if keep and not cluster:
+        raise click.UsageError("--keep goes with --cluster")
     if not cluster:
         running = workspace.running()
         if running is None:

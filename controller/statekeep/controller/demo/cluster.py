@@ -22,7 +22,6 @@ from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 
 CRD_NAME = "crd/machineversions.statekeep.io"
 
-DEPLOYMENTS = "deployments,statefulsets"
 INSTALLED_LABEL = "app.kubernetes.io/name=statekeep"
 
 TIMEOUT = "--timeout=120s"
@@ -160,7 +159,7 @@ async def _namespace(kubectl: Kubectl, name: str, *, alone: bool) -> AsyncIterat
         )
     if alone:
         ours = ("--all-namespaces", "-l", INSTALLED_LABEL, "-o", "name")
-        if there := await kubectl.ask("get", DEPLOYMENTS, *ours):
+        if there := await kubectl.ask("get", "deployments", *ours):
             raise CallFailed(
                 f"StateKeep is installed on this cluster ({there.splitlines()[0]}): play with it, and name "
                 "its event API with --server (kubectl port-forward leads there)"

@@ -20,11 +20,12 @@ from statekeep.controller.api.app import create
 from statekeep.controller.api.server import listening
 from statekeep.controller.demo.kubectl import Kubectl
 from statekeep.controller.dev import postgres
+from statekeep.controller.dev.database import opened
 from statekeep.controller.operator.rights import RULES
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace
-from statekeep.engine.store.database import Database, connect, upgrade
+from statekeep.engine.store.database import Database
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 
 ACCOUNT = "statekeep-operator"
@@ -69,15 +70,8 @@ def _settings(namespace: str) -> Settings:
 async def _database() -> AsyncIterator[Database]:
     with tempfile.TemporaryDirectory(prefix="statekeep-demo-") as folder:
         server = await asyncio.to_thread(postgres.start, Path(folder), durable=False)
-        try:
-            database = connect(server.url, read_key_ring(new_key_ring_text()))
-            try:
-                await upgrade(database)
-                yield database
-            finally:
-                await database.close()
-        finally:
-            await asyncio.to_thread(server.close)
+        async with opened(server, read_key_ring(new_key_ring_text())) as database:
+            yield database
 
 
 async def _credentials(kubectl: Kubectl, namespace: str) -> kopf.ConnectionInfo:
