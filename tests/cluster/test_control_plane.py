@@ -62,7 +62,8 @@ def test_a_run_that_has_no_cluster_says_so_in_one_line(
         [sys.executable, "-m", "pytest", "-q", "--cluster", "tests/cluster/test_rights.py"],
         cwd=ROOT,
         env=inherited | environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
