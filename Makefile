@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test xstate-check bench-engine chart check format clean
+.PHONY: help setup run demo demo-cluster test test-cluster xstate-check bench-engine chart check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,14 @@ run: $(VENV)/.installed  ## Serve examples/loan on 127.0.0.1:8080 with an embedd
 demo: $(VENV)/.installed  ## Play the loan story against the server that `make run` started
 	@exec $(BIN)/statekeep demo
 
+demo-cluster: $(VENV)/.installed  ## Play the loan story on the cluster that KUBECONFIG names (needs kubectl)
+	@exec $(BIN)/statekeep demo --cluster
+
 test: $(VENV)/.installed  ## Run every test that needs no cluster
 	@exec $(BIN)/python -m pytest -q -n $(or $(WORKERS),2) --dist loadfile
+
+test-cluster: $(VENV)/.installed  ## Run those that need one: KUBECONFIG, or KUBEBUILDER_ASSETS to start an API server
+	@exec $(BIN)/python -m pytest -q --cluster -rs
 
 xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)

@@ -1,4 +1,4 @@
-"""What tests share: one embedded Postgres a run, and an empty database a test."""
+"""What tests share: one embedded Postgres a run, an empty database a test, one API server for those that need it."""
 
 import asyncio
 import itertools
@@ -9,6 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from tests.cluster import found
+from tests.cluster.api_server import ApiServer
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.kubectl import Kubectl
 
 from statekeep.controller.dev import postgres
 from statekeep.controller.dev.postgres import EmbeddedPostgres
@@ -18,6 +22,51 @@ from statekeep.engine.store.keyring import KeyRing
 KEYS = KeyRing({"test": bytes(range(32))})
 
 _numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cluster",
+        action="store_true",
+        help="run the tests that need a Kubernetes API server, and those alone",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--cluster") and not found.is_named():
+        pytest.exit(f"The cluster tests are skipped: {found.ABSENT}", returncode=0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests that were asked for; a cluster is never touched unasked."""
+    asked = config.getoption("--cluster")
+    wanted = [item for item in items if bool(item.get_closest_marker("cluster")) == asked]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    items[:] = wanted
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[tuple[Kubectl, ControlPlane | None]]:
+    """The way to a cluster, and its control plane where that is our own."""
+    with tempfile.TemporaryDirectory(prefix="statekeep-cluster-") as folder:
+        try:
+            with found.found(Path(folder)) as way:
+                yield way
+        except found.Unusable as error:
+            pytest.exit(f"The cluster tests cannot run: {error}", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def api_server(cluster: tuple[Kubectl, ControlPlane | None]) -> Iterator[ApiServer]:
+    """A real API server with our CustomResourceDefinition."""
+    with tempfile.TemporaryDirectory(prefix="statekeep-proxy-") as folder:
+        server = ApiServer(cluster[0], Path(folder))
+        try:
+            server.begin()
+            yield server
+        finally:
+            server.close()
 
 
 @pytest.fixture(scope="session")

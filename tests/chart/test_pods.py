@@ -6,7 +6,7 @@ import pytest
 from tests.chart.render import REQUIRED, ROOT, SETS, Object, objects, of_kind, pod, pods
 
 from statekeep.controller.api.server import SHUTDOWN_S
-from statekeep.controller.operator.health import TIMEOUT_S
+from statekeep.controller.probes import TIMEOUT_S
 
 every_set = pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 

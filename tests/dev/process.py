@@ -3,23 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from tests.tied import tied_statekeep
 
 PATIENCE_S = 60.0
 """For everything that is waited for; other work may share the machine."""
-
-# A child that outlives its parent is killed by the kernel; the setting survives the exec.
-_TIED = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-os.execv(sys.executable, [sys.executable, "-m", "statekeep.controller.cli.main", *sys.argv[1:]])
-"""
 
 ENVIRONMENT = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
 
@@ -27,7 +20,7 @@ ENVIRONMENT = {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
 def started(home: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start ``statekeep``; its output and errors are one stream."""
     return subprocess.Popen(
-        [sys.executable, "-c", _TIED, *arguments],
+        tied_statekeep(*arguments),
         cwd=home,
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,

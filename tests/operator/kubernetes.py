@@ -5,9 +5,9 @@ was read and through its subresource alone, and what the operator's role does no
 """
 
 import asyncio
+import itertools
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,14 +16,16 @@ import kmock
 import yaml
 from aiohttp import web
 from tests.operator.objects import Name, Object, Objects, Refused
+from tests.operator.patience import PATIENCE_S
 
 MACHINE_VERSIONS = "statekeep.io/v1alpha1/machineversions"
 EVENTS = "v1/events"
 
-PATIENCE_S = 30.0
-"""For everything that is waited for; other work may share the machine."""
+MAX_EVENT_MESSAGE_BYTES = 1024
 
 T = TypeVar("T")
+
+_numbers = itertools.count(1)
 
 
 @attrs.define(kw_only=True)
@@ -120,6 +122,8 @@ class _Server(kmock.KubernetesScaffold):
 
     async def _event(self, request: Any) -> Object:
         event: Object = request.data
+        if len(event["message"].encode()) > MAX_EVENT_MESSAGE_BYTES:
+            raise Refused(422, "message: can have at most 1024 characters")
         self.events.append(event)
         return event
 
@@ -149,6 +153,14 @@ class Kubernetes:
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(PATIENCE_S)
+
+    def namespaces(self, count: int) -> Sequence[str]:
+        """Return names that nobody else uses; there is nothing to make."""
+        return [f"story-{next(_numbers)}" for _ in range(count)]
+
+    def scope(self, namespaces: Sequence[str]) -> Sequence[str]:
+        """Return no arguments: an operator may look after everything here."""
+        return ()
 
     def kubeconfig(self, path: Path) -> Path:
         """Write the file that leads a client here."""
@@ -217,14 +229,3 @@ class Kubernetes:
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
-
-
-def until(ask: Callable[[], T | None], what: str) -> T:
-    """Return the first answer that is not empty, once there is one."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        answer = ask()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)

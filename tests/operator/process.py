@@ -4,24 +4,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.operator.kubernetes import PATIENCE_S, until
+from tests.operator.patience import PATIENCE_S, until
+from tests.tied import tied_statekeep
 
 STOP_S = 10.0
 """A third of what Kubernetes allows; it is well under a second on an idle machine."""
-
-# A child that outlives its parent is killed by the kernel; the setting survives the exec.
-_TIED = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-os.execv(sys.executable, [sys.executable, "-m", "statekeep.controller.cli.main", *sys.argv[1:]])
-"""
-
 
 _ARGUMENTS = (
     *("--health-host", "127.0.0.1", "--health-port", "0"),
@@ -35,7 +27,7 @@ class Operator:
     def __init__(self, kubeconfig: Path, database_url: str, *arguments: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TIED, "operator", *_ARGUMENTS, *arguments],
+            tied_statekeep("operator", *_ARGUMENTS, *arguments),
             env={
                 **os.environ,
                 "KUBECONFIG": str(kubeconfig),

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.operator.conftest import Story
-from tests.operator.kubernetes import until
+from tests.operator.patience import until
 from tests.operator.process import Operator
+from tests.operator.story import Story
 from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.engine.ids import VersionName

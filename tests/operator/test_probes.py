@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tests.operator.conftest import Story
 from tests.operator.process import Operator
+from tests.operator.story import Story
 from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.cli.operator import operator as command

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.operator.conftest import Story
-from tests.operator.kubernetes import Kubernetes, until
+from tests.operator.kubernetes import Kubernetes
 from tests.operator.outage import Way
+from tests.operator.patience import until
 from tests.operator.process import STOP_S, Operator
-from tests.store.conftest import World
+from tests.operator.story import CLUSTERS, Cluster, Story, begin, emulated
 from tests.store.definitions import LOAN_1, LOAN_2
 
-from statekeep.engine.ids import Namespace
 from statekeep.engine.store.database import Database, upgrade
 
 AUTOMATIC: Any = {"parentId": "v1", "approval": "Automatic", "definition": LOAN_2}
@@ -33,12 +32,17 @@ class Stage:
     operators: list[Operator] = field(default_factory=list)
 
     def start(self, *arguments: str) -> Operator:
-        self.operators.append(Operator(self.config, self.way.url, *arguments))
+        scope = self.story.kubernetes.scope([self.story.namespace])
+        self.operators.append(Operator(self.config, self.way.url, *scope, *arguments))
         return self.operators[-1]
 
 
-@pytest.fixture
-def cluster() -> Iterator[Kubernetes]:
+@pytest.fixture(params=CLUSTERS)
+def kubernetes(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """An API server: a real one is shared, an emulated one may be broken."""
+    if request.param != "emulator":
+        yield request.getfixturevalue("api_server")
+        return
     server = Kubernetes()
     yield server
     server.close()
@@ -46,14 +50,15 @@ def cluster() -> Iterator[Kubernetes]:
 
 @pytest.fixture
 async def stage(
-    cluster: Kubernetes, database: Database, database_url: str, tmp_path: Path
+    kubernetes: Cluster, database: Database, database_url: str, tmp_path: Path
 ) -> AsyncIterator[Stage]:
-    story = Story(cluster, World(database))
-    story.world.namespace = Namespace(story.namespace)
-    stage = Stage(story, cluster.kubeconfig(tmp_path / "config"), Way(database_url))
+    [namespace] = kubernetes.namespaces(1)
+    story = begin(kubernetes, database, namespace)
+    stage = Stage(story, kubernetes.kubeconfig(tmp_path / "config"), Way(database_url))
     yield stage
     for operator in stage.operators:
         operator.kill()
+    story.end()
     stage.way.close()
 
 
@@ -133,9 +138,10 @@ async def test_an_outage_of_the_database_is_told_and_survived(stage: Stage) -> N
     assert operator.process.poll() is None
 
 
-def test_an_operator_may_start_before_everything_else(stage: Stage, cluster: Kubernetes) -> None:
+@emulated
+def test_an_operator_may_start_before_everything_else(stage: Stage, kubernetes: Kubernetes) -> None:
     stage.way.block()
-    cluster.break_down(broken=True)
+    kubernetes.break_down(broken=True)
     operator = stage.start()
     stage.story.apply("v1", definition=LOAN_1)
     status, problems = operator.probe("/readyz")
@@ -143,7 +149,7 @@ def test_an_operator_may_start_before_everything_else(stage: Stage, cluster: Kub
     assert "database: " in problems
     assert "API server: " in problems
     assert operator.probe("/livez")[0] == 200
-    cluster.break_down(broken=False)
+    kubernetes.break_down(broken=False)
     stage.story.becomes("v1", "DatabaseUnavailable")
     stage.way.unblock()
     stage.story.becomes("v1", "Applied")
@@ -167,35 +173,37 @@ async def test_an_operator_may_start_before_the_schema_is_there(
     assert operator.probe("/readyz")[0] == 200
 
 
+@emulated
 def test_an_outage_of_the_api_server_and_new_credentials_are_survived(
-    stage: Stage, cluster: Kubernetes
+    stage: Stage, kubernetes: Kubernetes
 ) -> None:
     operator = stage.start()
     stage.story.apply("v1", definition=LOAN_1)
     stage.story.becomes("v1", "Applied")
-    cluster.break_down(broken=True)
+    kubernetes.break_down(broken=True)
     stage.story.apply("v2", **AUTOMATIC)
     series = 'statekeep_operator_errors_total{error="ClusterUnavailable"}'
     until(lambda: operator.metric(series), "an error")
-    cluster.expire(stage.config)
-    cluster.break_down(broken=False)
+    kubernetes.expire(stage.config)
+    kubernetes.break_down(broken=False)
     stage.story.becomes("v2", "Applied")
 
 
-def test_what_the_watch_misses_is_found_by_the_sweep(stage: Stage, cluster: Kubernetes) -> None:
+@emulated
+def test_what_the_watch_misses_is_found_by_the_sweep(stage: Stage, kubernetes: Kubernetes) -> None:
     story = stage.story
     operator = stage.start()
     story.apply("v1", definition=LOAN_1)
     story.apply("v2", parentId="v1", definition=LOAN_2)
     story.becomes("v2", "AwaitingApproval")
     assert operator.probe("/livez")[0] == 200
-    cluster.fall_silent(silent=True)
+    kubernetes.fall_silent(silent=True)
     story.delete("v2")
     story.apply("other", definition=LOAN_1)
     until(lambda: operator.metric("statekeep_operator_withdrawals_total") == 1, "the withdrawal")
     story.becomes("other", "Applied")
     until(lambda: operator.probe("/livez")[0] == 503, "a stuck watch")
-    cluster.fall_silent(silent=False)
+    kubernetes.fall_silent(silent=False)
     until(lambda: operator.probe("/livez")[0] == 200, "a watch")
 
 
@@ -211,10 +219,12 @@ def test_children_are_woken_by_their_parent(stage: Stage) -> None:
     story.delete("v3")
 
 
+@emulated
 def test_an_operator_of_some_namespaces_leaves_the_others_alone(stage: Stage) -> None:
     story = stage.story
-    other = Story(story.kubernetes, story.world)
-    operator = stage.start("--namespaces", f"{story.namespace}, elsewhere")
+    [elsewhere] = story.kubernetes.namespaces(1)
+    other = begin(story.kubernetes, story.world.database, elsewhere)
+    operator = stage.start("--namespaces", f"{story.namespace}, somewhere")
     other.apply("v1", definition=LOAN_1)
     story.apply("v1", definition=LOAN_1)
     story.becomes("v1", "Applied")

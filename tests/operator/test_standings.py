@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.operator.conftest import Story
 from tests.operator.process import Operator
+from tests.operator.story import Story, emulated
 from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
@@ -67,6 +67,7 @@ def test_every_error_of_a_definition_is_listed(story: Story) -> None:
     assert "errors" not in story.becomes("v1", "Applied")
 
 
+@emulated
 def test_an_object_that_is_no_manifest_is_invalid_in_the_same_way(story: Story) -> None:
     story.apply("v1", historyPath=["START"], definition=LOAN_1)
     [error] = story.becomes("v1", "Invalid")["errors"]
@@ -166,6 +167,7 @@ async def test_a_deployment_waits_for_another_one_to_the_same_machine(story: Sto
     story.becomes("v2", "Applied")
 
 
+@emulated
 def test_an_applied_version_cannot_be_edited(story: Story) -> None:
     story.apply("v1", definition=LOAN_1)
     story.apply("v2", parentId="v1", approval="Automatic", definition=LOAN_2)

@@ -16,11 +16,12 @@ from rich.console import Console
 from statekeep.controller.api.app import create
 from statekeep.controller.api.server import listening
 from statekeep.controller.dev import postgres, workspace
+from statekeep.controller.dev.database import opened
 from statekeep.controller.dev.display import displayed
 from statekeep.controller.dev.watch import rounds
 from statekeep.controller.dev.welcome import welcome
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
-from statekeep.engine.store.database import Database, connect, upgrade
+from statekeep.engine.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +86,8 @@ async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
     fresh = not (data / "postgres").exists()
     with console.status("Creating the database …" if fresh else "Starting Postgres …"):
         server = await asyncio.to_thread(postgres.start, data / "postgres")
-    try:
-        database = connect(server.url, keys)
-        try:
-            await upgrade(database)
-            yield database
-        finally:
-            await database.close()
-    finally:
-        await asyncio.to_thread(server.close)
+    async with opened(server, keys) as database:
+        yield database
 
 
 async def _reconcile(folder: Path, database: Database, console: Console) -> None:

@@ -17,8 +17,10 @@ from statekeep.controller.standing import (
 from statekeep.controller.status import status
 from statekeep.engine.json import JsonObject
 
-MAX_EVENT_MESSAGE = 1024
-"""Characters; the API server refuses more."""
+MAX_EVENT_MESSAGE_BYTES = 1024
+"""The API server refuses more; it counts bytes of UTF-8, whatever its own message says."""
+
+_ELLIPSIS = "…"
 
 _ALARMING = (Invalid, PreviewChanged, Immutable, DatabaseUnavailable)
 _TEMPORARY = (Applying, DatabaseUnavailable)
@@ -67,10 +69,17 @@ def decide(resource: Resource, outcome: Outcome, now: datetime) -> Decision:
 
 def _announcement(reason: str, status: JsonObject, standing: Standing) -> Announcement:
     [summary, *_] = cast(list[JsonObject], status["conditions"])
-    message = str(summary["message"]) or reason
-    if len(message) > MAX_EVENT_MESSAGE:
-        message = message[: MAX_EVENT_MESSAGE - 1] + "…"
+    message = _cut(str(summary["message"]) or reason)
     return Announcement(reason, message, isinstance(standing, _ALARMING))
+
+
+def _cut(message: str) -> str:
+    """Return a message that an Event takes."""
+    encoded = message.encode()
+    if len(encoded) <= MAX_EVENT_MESSAGE_BYTES:
+        return message
+    kept = encoded[: MAX_EVENT_MESSAGE_BYTES - len(_ELLIPSIS.encode())]
+    return kept.decode(errors="ignore") + _ELLIPSIS
 
 
 def _substance(status: JsonObject) -> JsonObject:

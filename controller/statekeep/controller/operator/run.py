@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from statekeep.controller.operator.cluster import Cluster, login
+from statekeep.controller.operator.cluster import Cluster, Login, login
 from statekeep.controller.operator.errors import OperatorEnded
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.metrics import Metrics
@@ -24,8 +24,10 @@ GRACE_S = 3.0
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, database: Database, stop: asyncio.Event) -> None:
-    """Operate until ``stop`` is set.
+async def run(
+    settings: Settings, database: Database, stop: asyncio.Event, *, login: Login = login
+) -> None:
+    """Operate until ``stop`` is set; ``login`` is called again when the credentials have expired.
 
     Raises:
         OperatorEnded: a part of it ended that must not; the process should end and be started again.
