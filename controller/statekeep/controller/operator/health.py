@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from statekeep.controller.operator.errors import ClusterUnavailable
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 
 TIMEOUT_S = 5.0

@@ -5,7 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from statekeep.controller.operator.cluster import Cluster, login
+from statekeep.controller.kubernetes.session import login
+from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.errors import OperatorEnded
 from statekeep.controller.operator.health import application, serving
 from statekeep.controller.operator.index import Index
