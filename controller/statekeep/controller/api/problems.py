@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.engine.errors import SealBroken, StoreUnavailable, VersionUnknown
 from statekeep.engine.finding import Finding
 
@@ -20,7 +21,7 @@ TYPE_BASE = "https://statekeep.io/problems/"
 """What a problem's type begins with; the rest is its kind, listed in ``docs/api.md``."""
 
 RETRY_AFTER_S = 1
-"""What a caller is told to wait when Postgres does not answer."""
+"""What a caller is told to wait when Postgres, or the Kubernetes API server, does not answer."""
 
 CALLER_GONE = 499
 """Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
@@ -94,6 +95,13 @@ def translated(error: Exception) -> Problem:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "database-unavailable",
                 "the database does not answer; retry with the same Idempotency-Key",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case ClusterUnavailable():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "authorization-unavailable",
+                "the Kubernetes API server does not answer, so nobody can tell who may call; retry",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case VersionUnknown():

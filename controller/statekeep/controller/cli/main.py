@@ -19,6 +19,7 @@ COMMANDS = {
     "actors": "actors",
     "demo": "demo",
     "db": "database",
+    "keys": "keys",
 }
 """The module of this package that each command stands in, in the order of the help."""
 
