@@ -141,11 +141,16 @@ def logged(error: Exception, request: web.Request) -> Problem:
     """Return the problem for an error; write down what nobody expected."""
     problem = translated(error)
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        if _outages.is_due(problem.kind):
-            _log.error("%s: %s", problem.kind, _cause(error))
+        note(problem.kind, _cause(error))
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
     return problem
+
+
+def note(kind: str, text: str) -> None:
+    """Log that something does not work which every request may meet: one line in ``QUIET_S`` for a kind."""
+    if _outages.is_due(kind):
+        _log.error("%s: %s", kind, text)
 
 
 class _Seldom:
