@@ -112,6 +112,8 @@ def api(
 ) -> None:
     """Serve the event API on an existing Postgres."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # It says at every probe that it looked at the schema.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = _Settings(url, keys_file, modes, audience, Namespace(namespace), host, port)
     uvloop.run(_api(settings))
 
