@@ -158,6 +158,20 @@ async def test_large_values_are_taken_a_few_at_a_time(
     assert await opened(world, NEW) == before
 
 
+async def test_only_so_many_are_locked_at_a_time(
+    world: World, both: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "STEP_VALUES", 2)
+    await people(world, 7)
+    before = await opened(world, KEYS)
+    progress = Progress()
+    most = last = 0
+    async for _ in rotate(both, progress):
+        most, last = max(most, progress.resealed - last), progress.resealed
+    assert (most, progress.resealed) == (2, 14)
+    assert await opened(world, NEW) == before
+
+
 async def test_nothing_is_lost_under_traffic(
     world: World, both: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

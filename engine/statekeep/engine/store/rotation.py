@@ -29,11 +29,14 @@ from statekeep.engine.store.sql import statements
 
 _SQL = statements("rotation.sql")
 
-STEP_ROWS = 5_000
+STEP_ROWS = 2_000
 """Rows that one step looks at."""
 
+STEP_VALUES = 500
+"""Values that one step seals: events of their actors wait meanwhile, some hundredths of a second."""
+
 STEP_BYTES = 4 * 1024 * 1024
-"""Sealed bytes that one step opens, unless the first value alone has more: its rows are locked meanwhile."""
+"""Sealed bytes that one step opens, unless the first value alone has more."""
 
 PASSES = 5
 """Passes in all; who still seals under another key by then will not stop by itself."""
@@ -242,11 +245,11 @@ async def _step(
 
 
 def _lightest(rows: Sequence[Any]) -> Sequence[Any]:
-    """Return the first rows whose values together are not too large; the first one at least."""
+    """Return the first rows whose values together are neither too many nor too large; one at least."""
     total = 0
     for number, row in enumerate(rows):
         total += row.bytes
-        if total > STEP_BYTES and number > 0:
+        if number == STEP_VALUES or (total > STEP_BYTES and number > 0):
             return rows[:number]
     return rows
 
