@@ -472,6 +472,34 @@ async def test_what_is_no_bearer_token_is_no_token(house: House, headers: dict[s
     )
 
 
+async def test_a_token_of_other_bytes_is_none(house: House) -> None:
+    host, port = house.url.removeprefix("http://").split(":")
+    for shown in (b"\xff\xfe", b"sk_\xff", "a.b.ü".encode()):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /v1/actors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + shown)
+        writer.write(b"\r\n\r\n")
+        assert b" 401 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    assert house.cluster.asked == []
+
+
+async def test_who_may_write_but_not_read_is_not_shown_a_context_by_spawning_again(
+    house: House,
+) -> None:
+    body = {"id": "b", "version": "v1", "context": {"iban": "DE89"}}
+    writer, reader = await house.key("actors:write"), await house.key()
+    user, token = house.account("x")
+    house.cluster.grants.add((user, "create", "actors", house.namespace, None))
+    assert (await house.call("POST", "/v1/actors", writer, json=body)).body["context"]
+    patch = {"type": "START", "context": {"iban": "FR76"}}
+    assert (await house.call("POST", "/v1/actors/b/events", writer, json=patch)).status == 200
+    for caller, shown in ((writer, False), (token, False), (reader, True)):
+        again = await house.call("POST", "/v1/actors", caller, json=body)
+        assert (again.status, again.body["seq"]) == (200, 1)
+        assert ("context" in again.body) == shown
+
+
 async def test_two_tokens_are_none(house: House) -> None:
     user, token = house.account("x")
     house.grant_all(user)
@@ -674,7 +702,9 @@ def modes() -> Iterator[tuple[frozenset[Mode], str, str]]:
     yield frozenset({Mode.KUBERNETES}), secret.new_key()[1], "send a service account token"
 
 
-@pytest.mark.parametrize(("taken", "token", "wanted"), list(modes()))
+@pytest.mark.parametrize(
+    ("taken", "token", "wanted"), list(modes()), ids=["keys only", "the cluster only"]
+)
 async def test_a_token_of_the_other_kind_is_not_taken(
     site: Site, taken: frozenset[Mode], token: str, wanted: str
 ) -> None:

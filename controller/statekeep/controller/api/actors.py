@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.api import bodies, requests
+from statekeep.controller.api.authorization import may
 from statekeep.controller.api.problems import Problem, invalid, missing, note
 from statekeep.controller.api.state import State, state
 from statekeep.engine.errors import SealBroken
@@ -40,8 +41,10 @@ async def spawn(request: web.Request) -> web.Response:
             f"actor {wish.actor_id} exists and was spawned with another body",
         )
     actor = result.actor
+    # Whoever spawns again what somebody spawned must not learn what has become of its context.
+    may_read = result.created or await may(request, "get", "actors", actor.id)
     return requests.json_response(
-        shown(shared, actor, with_context=True),
+        shown(shared, actor, with_context=may_read),
         status=HTTPStatus.CREATED if result.created else HTTPStatus.OK,
         headers={"ETag": f'"{actor.seq}"', "Location": f"{request.path}/{actor.id}"},
     )

@@ -26,6 +26,7 @@ OPEN: Mapping[Mode, Guard] = MappingProxyType({})
 GUARDS = web.AppKey("guards", Mapping[Mode, Guard])
 
 _RENEW: web.RequestKey[Callable[[], Awaitable[None]]] = web.RequestKey("renew")
+_CALLER: web.RequestKey[Caller] = web.RequestKey("caller")
 
 
 def guarded(verb: str, resource: str, handler: Handler) -> Handler:
@@ -51,11 +52,21 @@ async def renew(request: web.Request) -> None:
     await request[_RENEW]()
 
 
+async def may(request: web.Request, verb: str, resource: str, name: str) -> bool:
+    """Return whether a caller who was let in may do something else, too."""
+    caller = request.get(_CALLER)
+    if caller is None:
+        return True
+    question = Question(verb, resource, requests.namespace(request), name)
+    return await caller.objection(question) is None
+
+
 async def _admit(request: web.Request, verb: str, resource: str) -> None:
     guards = request.config_dict[GUARDS]
     if not guards:
         return
     caller = await _caller(request, guards)
+    request[_CALLER] = caller
     if caller.namespace is not None:
         request[requests.OWN_NAMESPACE] = caller.namespace
     path = request.match_info
@@ -94,7 +105,7 @@ def _token(request: web.Request, guards: Mapping[Mode, Guard]) -> str:
     headers = request.headers.getall("Authorization", [])
     scheme, _, token = (headers[0] if headers else "").strip().partition(" ")
     token = token.strip()
-    if len(headers) != 1 or scheme.lower() != "bearer" or not token:
+    if len(headers) != 1 or scheme.lower() != "bearer" or not token or not token.isascii():
         raise _unauthenticated(f"send {_wanted(guards)} as Authorization: Bearer …")
     return token
 
