@@ -44,7 +44,6 @@ def server_option(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--server",
-        "url",
         envvar="STATEKEEP_SERVER",
         callback=_url,
         help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
@@ -62,9 +61,9 @@ def server_option(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_server(
-        *arguments: Any, url: str, token: str | None, token_file: Path | None, **options: Any
+        *arguments: Any, server: str, token: str | None, token_file: Path | None, **options: Any
     ) -> None:
-        command(*arguments, server=Server(url, _token(token, token_file)), **options)
+        command(*arguments, server=Server(server, _token(token, token_file)), **options)
 
     return with_server
 
