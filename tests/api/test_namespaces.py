@@ -107,3 +107,67 @@ async def test_a_deployment_moves_nobody_of_another_namespace(site: Site, other:
 async def test_an_unknown_namespace_is_empty(site: Site) -> None:
     assert (await site.get(under("nobody-lives-here", "/actors"))).body == {"actors": []}
     assert (await site.get(under("nobody-lives-here", "/versions"))).body == {"versions": []}
+
+
+async def test_the_same_names_with_the_same_fate_stay_apart(site: Site, other: Site) -> None:
+    """Ids that a caller can guess, and cursors that they were given elsewhere, lead nowhere else."""
+    for one in (site, other):
+        for name in ("a", "b", "c"):
+            path = under(one.namespace, "/actors")
+            body = {"id": name, "version": "v1", "context": {"in": one.namespace}}
+            await site.post(path, body)
+            for event_type in ("START", "PAY"):
+                data = {"in": one.namespace}
+                sent = {"type": event_type, "data": data, "id": event_type}
+                await site.post(under(one.namespace, f"/actors/{name}/events"), sent)
+        await one.migrate()
+
+    async def deployment(one: Site) -> int:
+        version = (await site.get(under(one.namespace, "/versions/v2"))).body
+        assert version["actors"] == 3
+        return int(version["migration"]["deployment"])
+
+    mine, theirs = await deployment(site), await deployment(other)
+    assert mine != theirs
+    for one, own, foreign in ((site, mine, theirs), (other, theirs, mine)):
+        for query in ({}, {"actors": "true"}):
+            path = under(one.namespace, f"/deployments/{own}/decisions")
+            assert (await site.get(path, **query)).status == 200
+            path = under(one.namespace, f"/deployments/{foreign}/decisions")
+            assert (await site.get(path, **query)).status == 404
+        page = (await site.get(under(one.namespace, "/actors/a/events"))).body
+        assert [event["data"] for event in page["events"]] == [{"in": one.namespace}] * 2
+        context = (await site.get(under(one.namespace, "/actors/a"))).body["context"]
+        assert context == {"in": one.namespace}
+        shown = (await site.get(under(one.namespace, "/actors/a/decisions"))).body["decisions"]
+        assert [decision["deployment"] for decision in shown] == [own]
+
+    for path, key in (
+        ("/actors", "actors"),
+        ("/actors/a/events", "events"),
+        ("/deployments/{}/decisions?actors=true", "decisions"),
+        ("/deployments/{}/decisions", "decisions"),
+    ):
+        join = "&" if "?" in path else "?"
+        first = await site.get(under(site.namespace, path.format(mine)) + join + "limit=1")
+        cursor = first.body.get("nextCursor")
+        if cursor is None:
+            assert "actors=true" not in path, "one cohort has one page"
+            continue
+        paged = under(other.namespace, path.format(theirs)) + f"{join}cursor={cursor}"
+        found = (await site.get(paged)).body[key]
+        everything = (await site.get(under(other.namespace, path.format(theirs)))).body[key]
+        if "actors=true" in path:
+            assert [row["actor"] for row in found] == ["b", "c"]
+            assert {row["deployment"] for row in found} == {theirs}
+        else:
+            assert found == everything[1:]
+
+
+async def test_an_id_with_a_slash_reaches_into_no_other_namespace(site: Site, other: Site) -> None:
+    await site.spawn("a")
+    for name in (f"..%2F{other.namespace}%2Fa", f"{site.namespace}%2Fa", "%2Fa", "a%2F"):
+        for path in (f"/v1/actors/{name}", f"/v1/actors/{name}/events"):
+            assert (await site.get(path)).status == 404
+        sent = await site.post(f"/v1/actors/{name}/events", {"type": "START"})
+        assert sent.status == 404

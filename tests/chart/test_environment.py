@@ -8,18 +8,6 @@ from tests.chart.render import REQUIRED, SETS, Object, environment, objects, pod
 
 from statekeep.controller.cli.main import statekeep
 
-# Options that other changes bring; delete this when they are merged, and the tests hold without it.
-PENDING = {
-    "api": {
-        "STATEKEEP_AUTH",
-        "STATEKEEP_AUDIENCE",
-        "STATEKEEP_WORKERS",
-        "STATEKEEP_HEALTH_HOST",
-        "STATEKEEP_HEALTH_PORT",
-        "STATEKEEP_LOGS",
-    },
-}
-
 every_set = pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 
 
@@ -47,7 +35,7 @@ def test_every_variable_is_an_option(values: Object) -> None:
         for container in one.containers:
             if "command" in container:  # the check of `helm test` runs Python
                 continue
-            known = set(options(command(container))) | PENDING.get(container["name"], set())
+            known = set(options(command(container)))
             assert set(environment(container)) - extra <= known, container["name"]
 
 

@@ -61,7 +61,8 @@ def test_a_file_that_is_no_key_ring_is_refused(run: Run, content: bytes, tmp_pat
     keys = tmp_path / "keys"
     keys.write_bytes(content)
     line = run.line("api", "--database-url", "postgresql://h/x", "--keys", str(keys))
-    assert f"{keys} is not a key ring" in line
+    assert str(keys) in line
+    assert "base64" in line
 
 
 def test_data_below_a_file_is_refused(run: Run, tmp_path: Path) -> None:

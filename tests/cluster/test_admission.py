@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.chart import render
 from tests.cluster.api_server import ApiServer
 from tests.cluster.kubectl import Failed, Kubectl
 from tests.operator.objects import Object
@@ -34,7 +35,6 @@ REFUSED = "may not set the annotation statekeep.io/approve"
 @pytest.fixture
 def policy(api_server: ApiServer, untended: str) -> Iterator[None]:
     """The policy is in force, in our namespace alone."""
-    render = pytest.importorskip("tests.chart.render", reason="the chart is not there")
     values = {"admissionPolicy": {"enabled": True}, "operator": {"namespaces": [untended]}}
     objects = render.objects(
         render.REQUIRED | values, only="admission-policy", name="tests", namespace=untended

@@ -13,7 +13,8 @@ from tests.operator.process import Operator
 from tests.operator.story import Story, begin
 from tests.store.definitions import LOAN_1, LOAN_2
 
-from statekeep.controller.operator.cluster import Cluster, login
+from statekeep.controller.kubernetes.session import login
+from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.resource import Key
 from statekeep.engine.ids import Namespace, VersionName

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.chart import render
 from tests.cluster.api_server import ACCOUNT, ApiServer
 from tests.operator.objects import Object
 
@@ -93,7 +94,6 @@ def test_the_page_shows_the_rights() -> None:
 
 
 def test_the_chart_gives_the_same_rights() -> None:
-    render = pytest.importorskip("tests.chart.render", reason="the chart is not there")
     values = render.REQUIRED | {"operator": {"namespaces": ["loans"]}}
     [role] = render.of_kind(render.objects(values, only="operator-rbac"), "Role")
     assert role["rules"] == [dict(rule) for rule in RULES]

@@ -13,6 +13,7 @@ from tests.store.definitions import LOAN_1
 from statekeep.engine.errors import KeyRingInvalid, SealBroken
 from statekeep.engine.store.events import Answer, ContextRefused
 from statekeep.engine.store.keyring import (
+    KeyHolder,
     KeyRing,
     context_place,
     event_place,
@@ -26,7 +27,7 @@ NEW = {"new": bytes(range(32, 64))}
 
 def with_keys(world: World, keys: dict[str, bytes]) -> World:
     """Return the same world as a process with other keys sees it."""
-    return World(replace(world.database, keys=KeyRing(keys)), world.catalogue)
+    return World(replace(world.database, holder=KeyHolder(KeyRing(keys))), world.catalogue)
 
 
 async def patient(world: World, name: str = "a") -> None:

@@ -7,15 +7,17 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.api import bodies, requests
-from statekeep.controller.api.problems import Problem, invalid, missing
+from statekeep.controller.api.authorization import may
+from statekeep.controller.api.problems import Problem, invalid, missing, note
 from statekeep.controller.api.state import State, state
+from statekeep.engine.errors import SealBroken
 from statekeep.engine.ids import ActorId, MachineName, VersionName
 from statekeep.engine.store import actors, audit, spawning
-from statekeep.engine.store.actors import Actor, Selection
+from statekeep.engine.store.actors import Actor, Logged, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
 from statekeep.engine.store.keyring import context_place, event_place
@@ -39,8 +41,10 @@ async def spawn(request: web.Request) -> web.Response:
             f"actor {wish.actor_id} exists and was spawned with another body",
         )
     actor = result.actor
+    # Whoever spawns again what somebody spawned must not learn what has become of its context.
+    may_read = result.created or await may(request, "get", "actors", actor.id)
     return requests.json_response(
-        shown(shared, actor, with_context=True),
+        shown(shared, actor, with_context=may_read),
         status=HTTPStatus.CREATED if result.created else HTTPStatus.OK,
         headers={"ETag": f'"{actor.seq}"', "Location": f"{request.path}/{actor.id}"},
     )
@@ -134,28 +138,28 @@ async def history(request: web.Request) -> web.Response:
             limit=limit + 1,
         )
     )
-    keys = shared.database.keys
-    events = [
-        bodies.LoggedResponse(
-            seq=one.seq,
-            type=one.event_type,
-            version=one.configuration.version,
-            state_value=one.configuration.value,
-            state=one.configuration.label,
-            fingerprint=one.fingerprint,
-            at=one.at.astimezone(UTC),
-            data=UNSET
-            if one.data is None
-            else msgspec.Raw(keys.open(one.data, event_place(actor.key, one.seq))),
-        )
-        for one in logged[:limit]
-    ]
+    events = [_logged(shared, actor, one) for one in logged[:limit]]
     return requests.json_response(
         bodies.HistoryResponse(
             id=actor.id,
             events=events,
             next_cursor=requests.cursor(events[-1].seq) if len(logged) > limit else UNSET,
         )
+    )
+
+
+def _logged(shared: State, actor: Actor, one: Logged) -> bodies.LoggedResponse:
+    data, error = _opened(shared, one.data, event_place(actor.key, one.seq))
+    return bodies.LoggedResponse(
+        seq=one.seq,
+        type=one.event_type,
+        version=one.configuration.version,
+        state_value=one.configuration.value,
+        state=one.configuration.label,
+        fingerprint=one.fingerprint,
+        at=_utc(one.at),
+        data=data,
+        data_error=error,
     )
 
 
@@ -229,9 +233,8 @@ def _refuse_nul(*texts: str | None) -> None:
 
 def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.ActorResponse:
     """Return an actor as callers see it; its context is opened only if asked for."""
-    context: object = UNSET
-    if with_context and actor.context is not None:
-        context = msgspec.Raw(shared.database.keys.open(actor.context, context_place(actor.key)))
+    sealed = actor.context if with_context else None
+    context, error = _opened(shared, sealed, context_place(actor.key))
     return bodies.ActorResponse(
         id=actor.id,
         **standing(actor.configuration),
@@ -240,7 +243,21 @@ def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.
         created_at=_utc(actor.created_at),
         updated_at=_utc(actor.updated_at),
         context=context,
+        context_error=error,
     )
+
+
+def _opened(
+    shared: State, sealed: bytes | None, place: bytes
+) -> tuple[msgspec.Raw | UnsetType, str | UnsetType]:
+    """Return the JSON of a sealed value, or why it does not open: the rest of the answer is good all the same."""
+    if sealed is None:
+        return UNSET, UNSET
+    try:
+        return msgspec.Raw(shared.database.keys.open(sealed, place)), UNSET
+    except SealBroken as error:
+        note("not-decryptable", str(error))
+        return UNSET, str(error)
 
 
 def standing(configuration: StoredConfiguration) -> dict[str, Any]:

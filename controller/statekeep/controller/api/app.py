@@ -1,13 +1,22 @@
 """The application: probes, routes, and what lives as long as it serves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from importlib import import_module
 from types import ModuleType
 
 from aiohttp import web
 
-from statekeep.controller.api import admission, health, observation, problems, requests
+from statekeep.controller.access.callers import Guard
+from statekeep.controller.access.modes import Mode
+from statekeep.controller.api import (
+    admission,
+    authorization,
+    health,
+    observation,
+    problems,
+    requests,
+)
 from statekeep.controller.api.admission import Admission
 from statekeep.controller.api.batcher import Batcher
 from statekeep.controller.api.metrics import Metrics
@@ -35,6 +44,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 def create(
     database: Database,
     namespace: Namespace,
+    guards: Mapping[Mode, Guard] = authorization.OPEN,
     *,
     metrics: Metrics | None = None,
     exposes_metrics: bool = True,
@@ -44,7 +54,9 @@ def create(
 
     Args:
         database: connected, its schema this release's.
-        namespace: what a path without a namespace means.
+        namespace: what a path without a namespace means, to callers who have none of their own.
+        guards: who asks the callers of the routes who they are, and lives as long as the application;
+            without any, nobody is asked.
         metrics: where to count; default: somewhere new.
         exposes_metrics: whether they can be read here.
         access_log: which requests are written down.
@@ -60,14 +72,16 @@ def create(
         client_max_size=MAX_BODY_BYTES,
     )
     app[requests.DEFAULT_NAMESPACE] = namespace
+    app[authorization.GUARDS] = guards
     app.cleanup_ctx.append(partial(_serving, database, metrics))
     if exposes_metrics:
         app.router.add_get("/metrics", partial(_metrics, metrics))
     app.router.add_get("/healthz", health.live)
     app.router.add_get("/readyz", health.ready)
     for route in ROUTES:
+        handler = authorization.guarded(route.verb, route.resource, route.handler)
         for prefix in ("/v1", "/v1/namespaces/{namespace}"):
-            app.router.add_route(route.method, prefix + route.path, route.handler)
+            app.router.add_route(route.method, prefix + route.path, handler)
     return app
 
 

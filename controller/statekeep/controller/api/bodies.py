@@ -97,6 +97,8 @@ class ActorResponse(StandingResponse, kw_only=True):
     created_at: datetime
     updated_at: datetime
     context: Any = UNSET
+    context_error: str | UnsetType = UNSET
+    """Why the context does not open; then it is left out."""
 
 
 class ActorsResponse(Response, kw_only=True):
@@ -123,6 +125,8 @@ class LoggedResponse(Response, kw_only=True):
     fingerprint: str
     at: datetime
     data: Any = UNSET
+    data_error: str | UnsetType = UNSET
+    """Why the payload does not open; then it is left out."""
 
 
 class HistoryResponse(Response, kw_only=True):

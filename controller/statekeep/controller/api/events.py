@@ -12,6 +12,7 @@ from msgspec import UNSET
 from statekeep.controller.api import bodies, requests
 from statekeep.controller.api.actors import standing
 from statekeep.controller.api.admission import overloaded
+from statekeep.controller.api.authorization import renew
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import State, state
@@ -91,6 +92,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     try:
         async for lines in _lines(request):
+            await renew(request)  # a stream may go on for days
             await _write(response, await _results(shared, namespace, lines))
     except ConnectionError:
         raise

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.engine.errors import SealBroken, StoreUnavailable, VersionUnknown
 from statekeep.engine.finding import Finding
 
@@ -20,7 +21,7 @@ TYPE_BASE = "https://statekeep.io/problems/"
 """What a problem's type begins with; the rest is its kind, listed in ``docs/api.md``."""
 
 RETRY_AFTER_S = 1
-"""What a caller is told to wait when Postgres does not answer."""
+"""What a caller is told to wait when Postgres, or the Kubernetes API server, does not answer."""
 
 CALLER_GONE = 499
 """Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
@@ -96,6 +97,13 @@ def translated(error: Exception) -> Problem:
                 "the database does not answer; retry with the same Idempotency-Key",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
+        case ClusterUnavailable():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "authorization-unavailable",
+                "the Kubernetes API server does not answer, so nobody can tell who may call; retry",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
         case VersionUnknown():
             return invalid(str(error))
         case SealBroken():
@@ -133,11 +141,16 @@ def logged(error: Exception, request: web.Request) -> Problem:
     """Return the problem for an error; write down what nobody expected."""
     problem = translated(error)
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        if _outages.is_due(problem.kind):
-            _log.error("%s: %s", problem.kind, _cause(error))
+        note(problem.kind, _cause(error))
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
     return problem
+
+
+def note(kind: str, text: str) -> None:
+    """Log that something does not work which every request may meet: one line in ``QUIET_S`` for a kind."""
+    if _outages.is_due(kind):
+        _log.error("%s: %s", kind, text)
 
 
 class _Seldom:

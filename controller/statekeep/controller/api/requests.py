@@ -27,14 +27,29 @@ _SEQ_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 
 
 def namespace(request: web.Request) -> Namespace:
-    """Return the namespace of the path, or else the server's default."""
-    name = request.match_info.get("namespace") or request.app[DEFAULT_NAMESPACE]
-    if not _NAMESPACE.fullmatch(name):
-        raise invalid("a namespace is a DNS label: lowercase letters, digits and hyphens")
+    """Return the namespace of the path, or else the caller's own, or else the server's default."""
+    name = (
+        request.match_info.get("namespace")
+        or request.get(OWN_NAMESPACE)
+        or request.app[DEFAULT_NAMESPACE]
+    )
+    if not is_namespace(name):
+        raise invalid(NAMESPACE_RULE)
     return Namespace(name)
 
 
+NAMESPACE_RULE = "a namespace is a DNS label: lowercase letters, digits and hyphens"
+
+
+def is_namespace(name: str) -> bool:
+    """Return whether a namespace can have that name."""
+    return _NAMESPACE.fullmatch(name) is not None
+
+
 DEFAULT_NAMESPACE = web.AppKey("default_namespace", str)
+
+OWN_NAMESPACE = web.RequestKey("own_namespace", Namespace)
+"""The namespace of a caller who has one."""
 
 
 async def body(request: web.Request, kind: type[T]) -> T:

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from statekeep.controller import probes
+from statekeep.controller import key_files, probes
+from statekeep.controller.access.guards import guards
 from statekeep.controller.api.app import create, tracing
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.server import listening
 from statekeep.controller.api.settings import Settings
-from statekeep.engine.errors import KeyRingInvalid
 from statekeep.engine.store.database import Database, check, connect
-from statekeep.engine.store.keyring import KeyRing, read_key_ring
 
 Announce = Callable[[str], None]
 """Takes the base URL, once the API answers there."""
@@ -32,13 +30,15 @@ async def run(settings: Settings, stop: asyncio.Event, announce: Announce) -> No
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """Hold a database that is at this release's schema."""
-    keys = _key_ring(settings.keys_file)
+    """Hold a database that is at this release's schema; its keys follow their file."""
+    keys = key_files.read(settings.keys_file)
     database = connect(settings.database_url, keys, prepares=settings.prepares)
+    following = asyncio.create_task(key_files.follow(settings.keys_file, database.holder))
     try:
         await check(database)
         yield database
     finally:
+        following.cancel()
         await database.close()
 
 
@@ -49,15 +49,17 @@ async def served(
     """Serve the API while the context is open; yield the base URL."""
     if tracing is not None:
         tracing.begin()
-    app = create(
-        database,
-        settings.namespace,
-        metrics=metrics,
-        exposes_metrics=settings.health_port is None,
-        access_log=settings.access_log,
-    )
-    async with listening(app, settings.host, settings.port, shares_port=shares_port) as url:
-        yield url
+    async with guards(settings.modes, database, settings.audience) as posted:
+        app = create(
+            database,
+            settings.namespace,
+            posted,
+            metrics=metrics,
+            exposes_metrics=settings.health_port is None,
+            access_log=settings.access_log,
+        )
+        async with listening(app, settings.host, settings.port, shares_port=shares_port) as url:
+            yield url
 
 
 async def _yes() -> bool:
@@ -78,10 +80,3 @@ async def probed(
     app = probes.application(is_alive, {"database": lambda: check(database)}, metrics)
     async with probes.serving(app, settings.health_host, settings.health_port):
         yield
-
-
-def _key_ring(path: Path) -> KeyRing:
-    try:
-        return read_key_ring(path.read_text())
-    except ValueError as error:  # bytes that are no text, or text that is no base64
-        raise KeyRingInvalid(f"{path} is not a key ring: one `id: base64` a line") from error

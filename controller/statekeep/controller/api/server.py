@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from statekeep.controller.api.authorization import GUARDS
 from statekeep.engine.errors import StatekeepError
 
 SHUTDOWN_S = 10.0
@@ -30,16 +31,17 @@ async def listening(
 ) -> AsyncIterator[str]:
     """Serve while the context is open; yield the base URL.
 
-    Nobody is asked who they are, so only this machine may call. Processes that all say they share
+    Where nobody is asked who they are, only this machine may call. Processes that all say they share
     the port get the connections in turn.
 
     Raises:
-        AddressRefused: the address is taken, or reaches beyond this machine.
+        AddressRefused: the address is taken, or reaches beyond this machine and must not.
     """
-    if not _is_loopback(host):
+    if not app[GUARDS] and not _is_loopback(host):
         raise AddressRefused(
-            f"{host} can be reached from outside and callers are not authenticated: "
-            "listen on 127.0.0.1"
+            f"{host or 'every address'} can be reached from outside and callers are not authenticated: "
+            "listen on 127.0.0.1, or have `statekeep api` ask them: --auth kubernetes, --auth keys or "
+            "both (STATEKEEP_AUTH)"
         )
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)  # again, it changes nothing
     # aiohttp waits twice: for the answer, then for a handler that no longer gets a body. One that

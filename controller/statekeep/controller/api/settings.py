@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from statekeep.controller.access.modes import Mode
 from statekeep.controller.api.observation import AccessLog
 from statekeep.engine.ids import Namespace
 
@@ -14,10 +15,16 @@ class Settings:
     database_url: str = field(repr=False)
 
     keys_file: Path
-    """The key ring of what is sealed."""
+    """The key ring of what is sealed: a file, or a mounted Secret."""
+
+    modes: frozenset[Mode]
+    """How callers are asked who they are; none: nobody is."""
+
+    audience: str
+    """What a service account's token must have been made for."""
 
     namespace: Namespace
-    """What a path without a namespace means."""
+    """What a path without one means, to callers who have none of their own."""
 
     host: str
     port: int

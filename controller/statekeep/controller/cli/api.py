@@ -2,42 +2,64 @@
 
 import asyncio
 import signal
-from pathlib import Path
 from typing import Any
 
 import click
 import uvloop
 
+from statekeep.controller.access.modes import NONE, Mode, read_modes
 from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.run import run
 from statekeep.controller.api.settings import Settings
 from statekeep.controller.api.workers import supervise
-from statekeep.controller.cli.database import database_url
+from statekeep.controller.cli.database import database_url, keys_file
 from statekeep.controller.cli.dev import HOST, PORT
 from statekeep.controller.logs import log_as
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.engine.ids import Namespace
 
+AUDIENCE = "statekeep"
+
+
+def _modes(_: click.Context, __: click.Parameter, value: str) -> frozenset[Mode]:
+    try:
+        return read_modes(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
 
 @click.command()
 @database_url
+@keys_file
 @click.option(
-    "--keys",
-    "keys_file",
-    envvar="STATEKEEP_KEYS_FILE",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The key ring: `id: base64` a line, the sealing key first.",
+    "--auth",
+    "modes",
+    envvar="STATEKEEP_AUTH",
+    callback=_modes,
+    default=NONE,
+    show_default=True,
+    help="How callers are asked: none, kubernetes, keys, or kubernetes,keys.",
+)
+@click.option(
+    "--audience",
+    envvar="STATEKEEP_AUDIENCE",
+    default=AUDIENCE,
+    show_default=True,
+    help="What a service account's token must have been made for.",
 )
 @click.option(
     "--namespace",
     envvar="STATEKEEP_NAMESPACE",
     default=DEFAULT_NAMESPACE,
     show_default=True,
-    help="What a path without a namespace means.",
+    help="What a path without one means, to callers who have none of their own.",
 )
 @click.option(
-    "--host", envvar="STATEKEEP_HOST", default=HOST, show_default=True, help="A loopback address."
+    "--host",
+    envvar="STATEKEEP_HOST",
+    default=HOST,
+    show_default=True,
+    help="A loopback address, unless callers are asked.",
 )
 @click.option(
     "--port",

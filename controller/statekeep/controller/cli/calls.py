@@ -1,7 +1,11 @@
 """Calling the event API from commands; every failure becomes one line that says what to do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,19 +24,70 @@ class CallFailed(StatekeepError):
     """The API refused, or did not answer."""
 
 
-def _server(_: click.Context, __: click.Parameter, value: str | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An event API, and who calls it."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+
+def _url(_: click.Context, __: click.Parameter, value: str | None) -> str:
     if value is not None:
         return value.rstrip("/")
     running = workspace.running()
     return running.url if running else DEFAULT_SERVER
 
 
-server_option = click.option(
-    "--server",
-    envvar="STATEKEEP_SERVER",
-    callback=_server,
-    help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
-)
+def server_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--server``, ``--token`` and ``--token-file``; the command gets one ``server`` made of them."""
+
+    @click.option(
+        "--server",
+        envvar="STATEKEEP_SERVER",
+        callback=_url,
+        help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
+    )
+    @click.option(
+        "--token",
+        envvar="STATEKEEP_TOKEN",
+        help="Who calls: an sk_ key or a service account's token; better in STATEKEEP_TOKEN.",
+    )
+    @click.option(
+        "--token-file",
+        envvar="STATEKEEP_TOKEN_FILE",
+        type=click.Path(path_type=Path),
+        help="The file that holds it, such as a mounted service account's token.",
+    )
+    @wraps(command)
+    def with_server(
+        *arguments: Any, server: str, token: str | None, token_file: Path | None, **options: Any
+    ) -> None:
+        command(*arguments, server=Server(server, _token(token, token_file)), **options)
+
+    return with_server
+
+
+def _token(token: str | None, file: Path | None) -> str | None:
+    """Return the token that was given, checked; no message repeats it."""
+    if token is not None and file is not None:
+        raise CallFailed(
+            "give a token or a token file, not both (STATEKEEP_TOKEN and STATEKEEP_TOKEN_FILE count)"
+        )
+    if file is not None:
+        try:
+            token = file.read_text()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise CallFailed(f"the token file {file} cannot be read: {why}") from error
+    if token is None:
+        return None
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise CallFailed(
+            "the token cannot be one: it is empty, or has spaces or special characters"
+        )
+    return token
 
 
 class Caller:
@@ -71,7 +126,10 @@ class Caller:
                 f"{self._server}{path} answered {response.status} with something that is not JSON"
             ) from error
         if response.status >= 400:
-            raise CallFailed(_problem(document, response.status))
+            problem = _problem(document, response.status)
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                problem += " (STATEKEEP_TOKEN, or --token-file)"
+            raise CallFailed(problem)
         return document
 
 
@@ -86,8 +144,9 @@ def _problem(document: Any, status: int) -> str:
 
 
 @asynccontextmanager
-async def calling(server: str) -> AsyncIterator[Caller]:
+async def calling(server: Server) -> AsyncIterator[Caller]:
     """Hold a caller while the context is open."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield Caller(session, server)
+    headers = {} if server.token is None else {"Authorization": f"Bearer {server.token}"}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+        yield Caller(session, server.url)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import click
 
@@ -15,6 +16,15 @@ database_url = click.option(
     envvar="STATEKEEP_DATABASE_URL",
     required=True,
     help="postgresql://… of Postgres 15 or later; or STATEKEEP_DATABASE_URL.",
+)
+
+keys_file = click.option(
+    "--keys",
+    "keys_file",
+    envvar="STATEKEEP_KEYS_FILE",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The key ring: a file (`id: base64` a line, the sealing key first) or a mounted Secret.",
 )
 
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from statekeep.controller.cli.calls import CallFailed, server_option
+from statekeep.controller.cli.calls import CallFailed, Server, server_option
 from statekeep.controller.demo import cluster as on_a_cluster
 from statekeep.controller.demo import folder as in_a_folder
 from statekeep.controller.dev import workspace
@@ -26,7 +26,9 @@ from statekeep.controller.dev import workspace
 @click.option("--keep", is_flag=True, help="With --cluster: let everything stay until Ctrl-C.")
 @server_option
 @click.pass_context
-def demo(context: click.Context, server: str, namespace: str, *, cluster: bool, keep: bool) -> None:
+def demo(
+    context: click.Context, server: Server, namespace: str, *, cluster: bool, keep: bool
+) -> None:
     """Play the loan story: 2,050 actors, a fee, a bug, a rescue.
 
     Needs a running `statekeep dev examples/loan` (that is `make run`), or, with --cluster, kubectl and a cluster;

@@ -20,6 +20,7 @@ COMMANDS = {
     "versions": "versions",
     "demo": "demo",
     "db": "database",
+    "keys": "keys",
 }
 """The module of this package that each command stands in, in the order of the help."""
 

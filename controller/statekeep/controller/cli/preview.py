@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from statekeep.controller.cli.calls import Caller, calling, server_option
+from statekeep.controller.cli.calls import Caller, Server, calling, server_option
 from statekeep.controller.cli.checked import choose
 from statekeep.controller.cli.comment import comment, root_comment, root_sentence
 from statekeep.controller.cli.printable import printable
@@ -48,7 +48,7 @@ def preview(
     option: str | None,
     name: str | None,
     form: str,
-    server: str,
+    server: Server,
     *,
     everybody: bool,
     fail_on_rescue: bool,
@@ -100,7 +100,7 @@ def request(manifest: Manifest) -> JsonObject:
     return body
 
 
-async def _answer(server: str, manifest: Manifest, *, everybody: bool, form: str) -> Any:
+async def _answer(server: Server, manifest: Manifest, *, everybody: bool, form: str) -> Any:
     place = f"/namespaces/{manifest.namespace}" if manifest.namespace else ""
     path, body = f"/v1{place}/previews", request(manifest)
     async with calling(server) as caller:

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from statekeep.controller.cli.database import database_url, keyless
+from statekeep.controller.kubernetes.session import login
 from statekeep.controller.manifest.folder import read_folder
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
-from statekeep.controller.operator.cluster import Cluster, login
+from statekeep.controller.operator.cluster import Cluster
 from statekeep.engine import finding
 from statekeep.engine.errors import StatekeepError
 from statekeep.engine.ids import Namespace, VersionName

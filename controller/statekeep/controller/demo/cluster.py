@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from statekeep.controller.cli.calls import CallFailed, calling
+from statekeep.controller.cli.calls import CallFailed, Server, calling
 from statekeep.controller.demo.installation import installed
 from statekeep.controller.demo.kubectl import Kubectl
 from statekeep.controller.demo.story import Story
@@ -37,7 +37,7 @@ class Options:
     manifests: Path
     crd: Path
 
-    server: str | None
+    server: Server | None
     """The event API of an installed StateKeep; ``None``: one of our own, with an operator."""
 
     keep: bool
@@ -63,12 +63,12 @@ async def play(options: Options, console: Console) -> None:
         if options.server is not None:
             await _tell(options, options.server, kubectl, console)
             return
-        async with installed(kubectl, options.namespace) as server:
-            await _tell(options, server, kubectl, console)
+        async with installed(kubectl, options.namespace) as url:
+            await _tell(options, Server(url), kubectl, console)
 
 
-async def _tell(options: Options, server: str, kubectl: Kubectl, console: Console) -> None:
-    console.print(f"The event API is at {server}.\n", soft_wrap=True, markup=False)
+async def _tell(options: Options, server: Server, kubectl: Kubectl, console: Console) -> None:
+    console.print(f"The event API is at {server.url}.\n", soft_wrap=True, markup=False)
     await kubectl.show("apply", "-f", f"{options.manifests}/")
     await _tended(kubectl)
     await kubectl.show("get", "mv")
@@ -80,7 +80,7 @@ async def _tell(options: Options, server: str, kubectl: Kubectl, console: Consol
     if options.keep:
         console.print(
             f"\nIt goes on until Ctrl-C. In another terminal: kubectl -n {options.namespace} describe mv "
-            f"loan-v2; statekeep actors decisions payer-0042 --server {server}",
+            f"loan-v2; statekeep actors decisions payer-0042 --server {server.url}",
             soft_wrap=True,
             markup=False,
         )

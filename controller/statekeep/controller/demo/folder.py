@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from statekeep.controller.cli.borrowed import Borrowed, text
-from statekeep.controller.cli.calls import Caller, CallFailed, calling
+from statekeep.controller.cli.calls import Caller, CallFailed, Server, calling
 from statekeep.controller.cli.tables import preview_tables
 from statekeep.controller.conditions import approval_line
 from statekeep.controller.demo.story import PAYING, VERSIONS, WAIVED, Story
@@ -24,7 +24,7 @@ AFRESH = (
 )
 
 
-async def play(server: str, folder: Path, console: Console) -> None:
+async def play(server: Server, folder: Path, console: Console) -> None:
     """Tell the story; go on with one that was interrupted."""
     borrowed = Borrowed(workspace.DEFAULT)
     if borrowed.is_open:

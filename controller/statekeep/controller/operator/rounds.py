@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.controller.operator.cluster import Cluster
-from statekeep.controller.operator.errors import ClusterUnavailable
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.queue import Queue
 from statekeep.controller.operator.resource import Key

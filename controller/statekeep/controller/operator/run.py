@@ -5,7 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from statekeep.controller.operator.cluster import Cluster, Login, login
+from statekeep.controller.kubernetes.session import Login, login
+from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.errors import OperatorEnded
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.metrics import Metrics

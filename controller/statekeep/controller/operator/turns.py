@@ -8,11 +8,11 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.controller.manifest.errors import ManifestInvalid
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.decision import Announcement, decide
-from statekeep.controller.operator.errors import ClusterUnavailable
 from statekeep.controller.operator.events import event_document
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.metrics import Metrics

@@ -15,7 +15,7 @@ from typing import Any
 
 import kopf
 
-from statekeep.controller.operator.cluster import Login
+from statekeep.controller.kubernetes.session import Login
 from statekeep.controller.operator.resource import API_VERSION, GROUP, PLURAL, Key
 from statekeep.engine.ids import Namespace, VersionName
 

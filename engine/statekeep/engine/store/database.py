@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from statekeep.engine.errors import DatabaseUrlInvalid, SchemaOutdated, StoreUnavailable
-from statekeep.engine.store.keyring import KeyRing
+from statekeep.engine.store.keyring import KeyHolder, KeyRing
 from statekeep.engine.store.schema import SCHEMA
 
 ATTEMPTS = 5
@@ -55,7 +55,12 @@ class Database:
     """A pool of connections, and the keys that open what is stored."""
 
     engine: AsyncEngine
-    keys: KeyRing
+    holder: KeyHolder
+
+    @property
+    def keys(self) -> KeyRing:
+        """The keys in use at this moment; they may be others at the next."""
+        return self.holder.ring
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in one transaction and return what it returns.
@@ -114,10 +119,11 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10, prepares: bool = Tr
             max_overflow=0,
             pool_timeout=10,
             connect_args=arguments,
+            hide_parameters=True,  # errors are logged, and parameters are what must not be
         )
     except (sa.exc.ArgumentError, ValueError) as error:
         raise DatabaseUrlInvalid(_URL_WANTED) from error
-    return Database(engine, keys)
+    return Database(engine, KeyHolder(keys))
 
 
 async def upgrade(database: Database) -> tuple[str | None, str]:

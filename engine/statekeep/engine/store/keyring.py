@@ -3,10 +3,11 @@
 A sealed value is ``0x01 | length of key id | key id | nonce (12) | ciphertext and tag``. The
 associated data names what the value is and where it stands (actor, position), so that a value moved
 to another row does not decrypt. The first key of the ring seals; every key of it opens.
+
+A ring never changes. A process holds the one in use in a ``KeyHolder``, whose ring is replaced as a whole.
 """
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,13 +39,21 @@ class KeyRing:
             if len(key) != KEY_BYTES:
                 raise KeyRingInvalid(f"key {key_id} has {len(key)} bytes instead of {KEY_BYTES}")
 
+    @property
+    def sealing(self) -> str:
+        """The id of the key that seals."""
+        return next(iter(self.keys))
+
+    @property
+    def header(self) -> bytes:
+        """What every value begins with that the sealing key has sealed, and no other value does."""
+        return _header(self.sealing)
+
     def seal(self, plaintext: bytes, place: bytes) -> bytes:
         """Return the plaintext sealed under the first key; it opens only at the same place."""
-        key_id, key = next(iter(self.keys.items()))
         nonce = os.urandom(NONCE_BYTES)
-        name = key_id.encode()
-        header = bytes((_FORMAT, len(name))) + name
-        return header + nonce + AESGCM(key).encrypt(nonce, plaintext, header + place)
+        sealed = AESGCM(self.keys[self.sealing]).encrypt(nonce, plaintext, self.header + place)
+        return self.header + nonce + sealed
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
         """Return the plaintext.
@@ -64,6 +73,18 @@ class KeyRing:
             return AESGCM(key).decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], header + place)
         except (InvalidTag, ValueError) as error:
             raise SealBroken("the value was changed or belongs to another row") from error
+
+
+@dataclass(slots=True)
+class KeyHolder:
+    """Where a process keeps the ring in use; whoever seals or opens takes it from here each time."""
+
+    ring: KeyRing
+
+
+def _header(key_id: str) -> bytes:
+    name = key_id.encode()
+    return bytes((_FORMAT, len(name))) + name
 
 
 def context_place(actor: UUID) -> bytes:
@@ -92,11 +113,20 @@ def read_key_ring(text: str) -> KeyRing:
             raise KeyRingInvalid(f"line {number} is not of the form id: base64")
         if key_id in keys:
             raise KeyRingInvalid(f"line {number} names the key {key_id} again")
+        if _is_key(key_id):  # a message that repeats it would print the key
+            raise KeyRingInvalid(f"line {number} has the key before the colon; write id: base64")
         try:
             keys[key_id] = base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:  # not base64, or not even ASCII
             raise KeyRingInvalid(f"the key {key_id} in line {number} is not base64") from error
     return KeyRing(keys)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == KEY_BYTES
+    except ValueError:
+        return False
 
 
 def new_key_ring_text() -> str:

@@ -289,3 +289,20 @@ decision = sa.Table(
     ),
     comment="What one deployment said of one cohort; configuration_id is the one before.",
 )
+
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _text("namespace"),
+    sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+    _bytes("digest"),
+    _text("note"),
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+    _time("last_used_at", nullable=True),
+    sa.CheckConstraint("octet_length(digest) = 32", name="digest"),
+    sa.CheckConstraint("cardinality(scopes) >= 1", name="scopes"),
+    comment="Who may call under --auth keys: a digest of the key, never the key.",
+)

@@ -1,0 +1,11 @@
+"""What can go wrong between us and the API server.
+
+StatekeepError
+└── ClusterUnavailable  the API server did not do what it was asked; try again
+"""
+
+from statekeep.engine.errors import StatekeepError
+
+
+class ClusterUnavailable(StatekeepError):
+    """The API server did not answer, or refused for the moment."""

@@ -1,0 +1,156 @@
+"""A session with the API server.
+
+Credentials are those that kopf finds, and are looked for again when the API server does not know them any more:
+tokens of service accounts expire.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import aiohttp
+import kopf
+
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
+from statekeep.engine.json import JsonObject, JsonValue
+
+TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
+
+Login = Callable[[], kopf.ConnectionInfo]
+
+
+def login() -> kopf.ConnectionInfo:
+    """Return the service account's credentials in a cluster, else those of the kubeconfig.
+
+    Raises:
+        ClusterUnavailable: there are neither.
+    """
+    settings = kopf.OperatorSettings()
+    try:
+        found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
+            settings=settings
+        )
+    except (kopf.LoginError, OSError, KeyError, ValueError) as error:
+        raise ClusterUnavailable(f"the kubeconfig cannot be used: {error!r}") from error
+    if found is None:
+        raise ClusterUnavailable("neither a service account nor a kubeconfig was found")
+    return found
+
+
+class Session:
+    """Sends requests; any number at a time."""
+
+    def __init__(self, login: Login, *, agent: str) -> None:
+        self._login = login
+        self._agent = agent
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close it; requests in flight end first."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.retire()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: JsonValue = None,
+        kind: str = "application/json",
+        accept: str = "application/json",
+    ) -> tuple[int, JsonObject]:
+        """Send one request; log in anew, once, where the credentials are not known any more.
+
+        Raises:
+            ClusterUnavailable: no answer, or none that is JSON.
+        """
+        headers = {"Accept": accept} | ({} if body is None else {"Content-Type": kind})
+        data = None if body is None else json.dumps(body)
+        for is_last in (False, True):
+            connection = await self._connected()
+            async with (
+                _translated(),
+                connection.used() as session,
+                session.request(
+                    method,
+                    connection.server + path,
+                    params=params,
+                    data=data,
+                    headers=headers,
+                ) as response,
+            ):
+                if response.status != HTTPStatus.UNAUTHORIZED or is_last:
+                    value = await response.json(content_type=None)
+                    return response.status, value if isinstance(value, dict) else {}
+            if self._connection is connection:
+                await self.close()
+        raise AssertionError("the second attempt returns")
+
+    async def _connected(self) -> "_Connection":
+        async with self._connecting:
+            if self._connection is None:
+                info = await asyncio.to_thread(self._login)
+                self._connection = _Connection(info, self._agent)
+            return self._connection
+
+
+class _Connection:
+    """A session under one set of credentials; given up, it lasts until its last request has ended."""
+
+    def __init__(self, info: kopf.ConnectionInfo, agent: str) -> None:
+        self.server = info.server.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=info.as_ssl_context()),
+            headers=info.as_http_headers() | {"User-Agent": agent},
+            timeout=TIMEOUT,
+            proxy=info.proxy_url,
+            trust_env=info.trust_env,
+        )
+        self._in_flight = 0
+        self._retired = False
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[aiohttp.ClientSession]:
+        self._in_flight += 1
+        try:
+            yield self._session
+        finally:
+            self._in_flight -= 1
+            await self._close_if_done()
+
+    async def retire(self) -> None:
+        self._retired = True
+        await self._close_if_done()
+
+    async def _close_if_done(self) -> None:
+        if self._retired and self._in_flight == 0:
+            await self._session.close()
+
+
+def expect(status: int, value: JsonObject) -> JsonObject:
+    """Return the value of an answer that is no refusal.
+
+    Raises:
+        ClusterUnavailable: it is one.
+    """
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise ClusterUnavailable(f"the API server answered {status}: {message(value)}")
+    return value
+
+
+def message(value: JsonObject) -> str:
+    """Return what a refusal says."""
+    return str(value.get("message") or "it says no more")[:500]
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise ClusterUnavailable(f"the API server did not answer: {error!r}") from error
