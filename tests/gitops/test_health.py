@@ -1,4 +1,4 @@
-"""What GitOps tools make of a version: Argo CD by our Lua, Flux by kstatus or by our CEL, over the operator's own statuses."""
+"""What GitOps tools make of the operator's own statuses: Argo CD by our Lua, Flux by kstatus or by our CEL."""
 
 from collections.abc import Callable
 from pathlib import Path

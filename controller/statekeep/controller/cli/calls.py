@@ -1,7 +1,8 @@
 """Calling the event API from commands; every failure becomes one line that says what to do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -16,31 +17,71 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 TIMEOUT_S = 60.0
 
 
+REACH = "statekeep.reach"
+"""Under this key of a context's ``meta``, a front other than ``statekeep`` says how it reaches the API: called with
+the context and what ``--server`` says, it returns the URL."""
+
+TOKEN = "statekeep.token"  # noqa: S105  (a key, not a token)
+"""Under this key of a context's ``meta`` is the bearer token to call with."""
+
+NAMESPACE = "statekeep.namespace"
+"""Under this key of a context's ``meta`` is the namespace that paths without one mean; else the server decides."""
+
+Reach = Callable[[click.Context, str | None], str]
+
+
 class CallFailed(StatekeepError):
     """The API refused, or did not answer."""
 
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of HTTP; ``None`` where there was no answer."""
 
-def _server(_: click.Context, __: click.Parameter, value: str | None) -> str:
-    if value is not None:
-        return value.rstrip("/")
+
+def _server(context: click.Context, _: click.Parameter, value: str | None) -> str:
+    given = value and value.rstrip("/")
+    reach: Reach | None = context.meta.get(REACH)
+    if reach is not None:
+        return reach(context, given)
+    if given is not None:
+        return given
     running = workspace.running()
     return running.url if running else DEFAULT_SERVER
 
 
-server_option = click.option(
-    "--server",
-    envvar="STATEKEEP_SERVER",
-    callback=_server,
-    help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
-)
+def _token(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value and value.strip():
+        context.meta[TOKEN] = value.strip()
+
+
+def server_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--server``, which the command is given, and ``--token``, which ``calling`` sends."""
+    token = click.option(
+        "--token",
+        envvar="STATEKEEP_TOKEN",
+        expose_value=False,
+        callback=_token,
+        help="A bearer token for the event API; better in STATEKEEP_TOKEN, which no process list shows.",
+    )
+    server = click.option(
+        "--server",
+        envvar="STATEKEEP_SERVER",
+        callback=_server,
+        help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
+    )
+    return server(token(command))
 
 
 class Caller:
     """One connection pool to one server."""
 
-    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, server: str, namespace: str | None = None
+    ) -> None:
         self._session = session
         self._server = server
+        self._namespace = namespace
 
     async def get(self, path: str, **query: str) -> Any:
         """Return the JSON of a GET."""
@@ -55,7 +96,17 @@ class Caller:
             "POST", path, data=msgspec.json.encode(body), headers=json_headers, params=query
         )
 
+    async def find(self, path: str) -> Any | None:
+        """Return the JSON of a GET, or ``None`` if there is no such thing."""
+        try:
+            return await self.get(path)
+        except CallFailed as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
     async def _call(self, method: str, path: str, **options: Any) -> Any:
+        path = self._within(path)
         try:
             async with self._session.request(method, self._server + path, **options) as response:
                 raw = await response.read()
@@ -70,9 +121,15 @@ class Caller:
             raise CallFailed(
                 f"{self._server}{path} answered {response.status} with something that is not JSON"
             ) from error
-        if response.status >= 400:
-            raise CallFailed(_problem(document, response.status))
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise CallFailed(_problem(document, response.status), response.status)
         return document
+
+    def _within(self, path: str) -> str:
+        """Return the path in our namespace, unless it names one or the server is to decide."""
+        if self._namespace is None or path.startswith("/v1/namespaces/"):
+            return path
+        return f"/v1/namespaces/{self._namespace}{path.removeprefix('/v1')}"
 
 
 def _problem(document: Any, status: int) -> str:
@@ -87,7 +144,10 @@ def _problem(document: Any, status: int) -> str:
 
 @asynccontextmanager
 async def calling(server: str) -> AsyncIterator[Caller]:
-    """Hold a caller while the context is open."""
+    """Hold a caller while the context is open; it speaks with the token and the namespace of the command."""
+    context = click.get_current_context(silent=True)
+    meta = {} if context is None else context.meta
+    headers = {"Authorization": f"Bearer {meta[TOKEN]}"} if TOKEN in meta else {}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield Caller(session, server)
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+        yield Caller(session, server, meta.get(NAMESPACE))

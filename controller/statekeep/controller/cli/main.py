@@ -15,6 +15,7 @@ COMMANDS = {
     "validate": "validate",
     "simulate": "simulate",
     "preview": "preview",
+    "review": "review.command",
     "approve": "approve",
     "actors": "actors",
     "demo": "demo",
