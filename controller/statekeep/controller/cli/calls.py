@@ -16,6 +16,9 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 TIMEOUT_S = 60.0
 
+START_SERVER = "start one: statekeep dev FOLDER, or make run; or name another with --server"
+CHECK_SERVER = "look at its pods, or name another with --server"
+
 
 REACH = "statekeep.reach"
 """Under this key of a context's ``meta``, a front other than ``statekeep`` says how it reaches the API: called with
@@ -52,36 +55,40 @@ def _server(context: click.Context, _: click.Parameter, value: str | None) -> st
 
 def _token(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if value and value.strip():
-        context.meta[TOKEN] = value.strip()
+        context.meta.setdefault(TOKEN, value.strip())
+
+
+token_option = click.option(
+    "--token",
+    envvar="STATEKEEP_TOKEN",
+    expose_value=False,
+    callback=_token,
+    help="A bearer token for the event API; better in STATEKEEP_TOKEN, which no list of processes shows.",
+)
 
 
 def server_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--server``, which the command is given, and ``--token``, which ``calling`` sends."""
-    token = click.option(
-        "--token",
-        envvar="STATEKEEP_TOKEN",
-        expose_value=False,
-        callback=_token,
-        help="A bearer token for the event API; better in STATEKEEP_TOKEN, which no process list shows.",
-    )
     server = click.option(
         "--server",
         envvar="STATEKEEP_SERVER",
         callback=_server,
         help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
     )
-    return server(token(command))
+    return server(token_option(command))
 
 
 class Caller:
     """One connection pool to one server."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, server: str, namespace: str | None = None
+        self, session: aiohttp.ClientSession, server: str, namespace: str | None, advice: str
     ) -> None:
         self._session = session
         self._server = server
         self._namespace = namespace
+        self._advice = advice
+        """What to do if nobody answers."""
 
     async def get(self, path: str, **query: str) -> Any:
         """Return the JSON of a GET."""
@@ -112,8 +119,7 @@ class Caller:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CallFailed(
-                f"{self._server} does not answer ({error or type(error).__name__}); "
-                "start one: statekeep dev FOLDER, or make run"
+                f"{self._server} does not answer ({error or type(error).__name__}); {self._advice}"
             ) from error
         try:
             document = msgspec.json.decode(raw)
@@ -150,4 +156,5 @@ async def calling(server: str) -> AsyncIterator[Caller]:
     headers = {"Authorization": f"Bearer {meta[TOKEN]}"} if TOKEN in meta else {}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-        yield Caller(session, server, meta.get(NAMESPACE))
+        advice = CHECK_SERVER if REACH in meta else START_SERVER
+        yield Caller(session, server, meta.get(NAMESPACE), advice)
