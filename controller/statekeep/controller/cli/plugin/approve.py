@@ -141,9 +141,7 @@ def _approve(client: Kubectl, namespace: Namespace, name: str, preview_id: Previ
 
 
 def _show(live: Live) -> None:
-    click.echo(
-        printable(f"{live.name} is {live.reason}: {live.finding}")
-    )
+    click.echo(printable(f"{live.name} is {live.reason}: {live.finding}"))
     show_preview(live)
 
 

@@ -17,6 +17,8 @@ from statekeep.engine.ids import Namespace
 LABELS = "app.kubernetes.io/name=statekeep,app.kubernetes.io/component=api"
 """Of the Service of the event API, by which it is found wherever it was installed."""
 
+NAME_IT = "name the Service of the event API with --api NAMESPACE/NAME, or its URL with --server"
+
 PORT_NAME = "http"
 
 PATIENCE_S = 30.0
@@ -46,12 +48,15 @@ def find_service(kubectl: Kubectl, given: str | None) -> Service:
     if given is not None:
         namespace, _, name = given.partition("/")
         return Service(Namespace(namespace), name, None)
-    items = kubectl.json("get", "services", "--all-namespaces", "--selector", LABELS)["items"]
+    try:
+        found = kubectl.json("get", "services", "--all-namespaces", "--selector", LABELS)
+    except KubectlFailed as error:
+        raise KubectlFailed(f"{error}; {NAME_IT}") from error
+    items = found["items"]
     if len(items) != 1:
-        found = ", ".join(sorted(map(_full_name, items))) or "none"
+        names = ", ".join(sorted(map(_full_name, items))) or "none"
         raise KubectlFailed(
-            f"one Service with the labels {LABELS} is needed, there is {found}: name it with "
-            "--api NAMESPACE/NAME, or give the API's URL with --server"
+            f"one Service with the labels {LABELS} is needed, there is {names}; {NAME_IT}"
         )
     [one] = items
     ports = one["spec"]["ports"]
