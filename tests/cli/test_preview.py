@@ -14,7 +14,7 @@ from tests.store.definitions import LOAN_1, LOAN_2
 from statekeep.controller.api.app import create
 from statekeep.controller.api.server import listening
 from statekeep.controller.cli import preview
-from statekeep.controller.cli.calls import calling
+from statekeep.controller.cli.calls import Server, calling
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject
@@ -121,7 +121,7 @@ async def test_all_actors_are_paged_through(server: str, monkeypatch: pytest.Mon
             history_path=("START", "PAY"),
         )
     )
-    async with calling(server) as caller:
+    async with calling(Server(server)) as caller:
         answer = await preview.everybody_of(caller, "/v1/previews", body)
     listed = answer["migration"]
     assert [actor["id"] for actor in listed["wouldMigrate"]["actors"]] == ["ann", "bea"]

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from statekeep.controller.cli.calls import Caller, calling, server_option
+from statekeep.controller.cli.calls import Caller, Server, calling, server_option
 from statekeep.controller.cli.tables import decisions_table
 
 
@@ -45,7 +45,7 @@ def actors() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @server_option
 @as_json
-def list_actors(server: str, limit: int, *, raw: bool, **filters: str | None) -> None:
+def list_actors(server: Server, limit: int, *, raw: bool, **filters: str | None) -> None:
     """List actors."""
     query = {name: value for name, value in filters.items() if value is not None}
     page = _call(server, lambda caller: caller.get("/v1/actors", limit=str(limit), **query))
@@ -64,7 +64,7 @@ def list_actors(server: str, limit: int, *, raw: bool, **filters: str | None) ->
 @actors.command("show")
 @click.argument("actor")
 @server_option
-def show(actor: str, server: str) -> None:
+def show(actor: str, server: Server) -> None:
     """Show one ACTOR."""
     _print_json(_call(server, lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}")))
 
@@ -73,7 +73,7 @@ def show(actor: str, server: str) -> None:
 @click.argument("actor")
 @server_option
 @as_json
-def history(actor: str, server: str, *, raw: bool) -> None:
+def history(actor: str, server: Server, *, raw: bool) -> None:
     """Show the events that ACTOR has processed."""
     page = _call(
         server,
@@ -86,7 +86,7 @@ def history(actor: str, server: str, *, raw: bool) -> None:
     for column in ("SEQ", "EVENT", "STATE", "VERSION", "AT", "DATA"):
         table.add_column(column, overflow="fold")
     for event in page["events"]:
-        data = json.dumps(event["data"]) if "data" in event else ""
+        data = json.dumps(event["data"]) if "data" in event else event.get("dataError", "")
         at = event["at"].partition(".")[0] + "Z"
         row = (event["type"], event["state"], event["version"], at, data)
         table.add_row(str(event["seq"]), *row)
@@ -97,7 +97,7 @@ def history(actor: str, server: str, *, raw: bool) -> None:
 @click.argument("actor")
 @server_option
 @as_json
-def decisions(actor: str, server: str, *, raw: bool) -> None:
+def decisions(actor: str, server: Server, *, raw: bool) -> None:
     """Show why ACTOR moved, or did not, at every deployment."""
     page = _call(server, lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}/decisions"))
     if raw:
@@ -115,7 +115,7 @@ def decisions(actor: str, server: str, *, raw: bool) -> None:
 @click.option("--context", type=json_value, help="A JSON object.")
 @server_option
 @as_json
-def spawn(actor: str, server: str, *, raw: bool, **wish: Any) -> None:
+def spawn(actor: str, server: Server, *, raw: bool, **wish: Any) -> None:
     """Spawn ACTOR on a version, or on the newest one of a machine."""
     body = {name: value for name, value in wish.items() if value is not None}
     answer = _call(server, lambda caller: caller.post("/v1/actors", {"id": actor, **body}))
@@ -139,7 +139,7 @@ def send(
     event_types: tuple[str, ...],
     data: Any,
     key: str | None,
-    server: str,
+    server: Server,
     *,
     raw: bool,
 ) -> None:
@@ -166,7 +166,7 @@ def _standing(actor: Any) -> str:
     return f"{actor['state']} on {actor['version']} (seq {actor['seq']})"
 
 
-def _call(server: str, work: Callable[[Caller], Awaitable[Any]]) -> Any:
+def _call(server: Server, work: Callable[[Caller], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         async with calling(server) as caller:
             return await work(caller)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from statekeep.controller.cli.borrowed import replace, text
-from statekeep.controller.cli.calls import CallFailed, calling, server_option
+from statekeep.controller.cli.calls import CallFailed, Server, calling, server_option
 from statekeep.controller.dev import workspace
 from statekeep.controller.manifest import approval
 from statekeep.controller.manifest.folder import read_files, read_folder
@@ -31,7 +31,7 @@ POLL_S = 0.1
 @click.option("--preview", "preview_id", help="The preview to approve; default: the current one.")
 @server_option
 def approve(
-    name: str, file: Path | None, namespace: str | None, preview_id: str | None, server: str
+    name: str, file: Path | None, namespace: str | None, preview_id: str | None, server: Server
 ) -> None:
     """Approve the preview of the version NAME: commit the file that this changes."""
     path, where = _find(name, file, namespace)
@@ -56,7 +56,7 @@ def _counts(actors: Any) -> str:
     )
 
 
-async def _watch(server: str, namespace: str, name: str) -> None:
+async def _watch(server: Server, namespace: str, name: str) -> None:
     """Say what came of the approval; the dev server looks at its files several times a second."""
     async with calling(server) as caller:
         for _ in range(int(PATIENCE_S / POLL_S)):
@@ -72,7 +72,7 @@ async def _watch(server: str, namespace: str, name: str) -> None:
     click.echo(f"{name} is not applied yet; the dev server's view says why.")
 
 
-async def _version(server: str, namespace: str, name: str) -> Any:
+async def _version(server: Server, namespace: str, name: str) -> Any:
     async with calling(server) as caller:
         return await caller.get(f"/v1/namespaces/{namespace}/versions/{name}")
 

@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import wraps
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,21 +19,21 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 TIMEOUT_S = 60.0
 
-START_SERVER = "start one: statekeep dev FOLDER, or make run; or name another with --server"
-CHECK_SERVER = "look at its pods, or name another with --server"
-
 
 REACH = "statekeep.reach"
 """Under this key of a context's ``meta``, a front other than ``statekeep`` says how it reaches the API: called with
 the context and what ``--server`` says, it returns the URL."""
 
 TOKEN = "statekeep.token"  # noqa: S105  (a key, not a token)
-"""Under this key of a context's ``meta`` is the bearer token to call with."""
+"""Under this key of a context's ``meta`` is a token that goes before the given one."""
 
 NAMESPACE = "statekeep.namespace"
 """Under this key of a context's ``meta`` is the namespace that paths without one mean; else the server decides."""
 
 Reach = Callable[[click.Context, str | None], str]
+
+START_SERVER = "start one: statekeep dev FOLDER, or make run; or name another with --server"
+CHECK_SERVER = "look at its pods, or name another with --server"
 
 
 class CallFailed(StatekeepError):
@@ -39,10 +42,24 @@ class CallFailed(StatekeepError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """Of HTTP; ``None`` where there was no answer."""
+        """Of HTTP; ``None`` where there was no answer of the API's own."""
 
 
-def _server(context: click.Context, _: click.Parameter, value: str | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An event API, and who calls it."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+    namespace: str | None = None
+    """What a path without one means; ``None``: the server decides."""
+
+    advice: str = START_SERVER
+    """What to do if nobody answers."""
+
+
+def _url(context: click.Context, _: click.Parameter, value: str | None) -> str:
     given = value and value.rstrip("/")
     reach: Reach | None = context.meta.get(REACH)
     if reach is not None:
@@ -53,42 +70,71 @@ def _server(context: click.Context, _: click.Parameter, value: str | None) -> st
     return running.url if running else DEFAULT_SERVER
 
 
-def _token(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value and value.strip():
-        context.meta.setdefault(TOKEN, value.strip())
+def server_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--server``, ``--token`` and ``--token-file``; the command gets one ``server`` made of them."""
 
-
-token_option = click.option(
-    "--token",
-    envvar="STATEKEEP_TOKEN",
-    expose_value=False,
-    callback=_token,
-    help="A bearer token for the event API; better in STATEKEEP_TOKEN, which no list of processes shows.",
-)
-
-
-def server_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--server``, which the command is given, and ``--token``, which ``calling`` sends."""
-    server = click.option(
+    @click.option(
         "--server",
+        "url",
         envvar="STATEKEEP_SERVER",
-        callback=_server,
+        callback=_url,
         help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
     )
-    return server(token_option(command))
+    @click.option(
+        "--token",
+        envvar="STATEKEEP_TOKEN",
+        help="Who calls: an sk_ key or a service account's token; better in STATEKEEP_TOKEN.",
+    )
+    @click.option(
+        "--token-file",
+        envvar="STATEKEEP_TOKEN_FILE",
+        type=click.Path(path_type=Path),
+        help="The file that holds it, such as a mounted service account's token.",
+    )
+    @wraps(command)
+    def with_server(
+        *arguments: Any, url: str, token: str | None, token_file: Path | None, **options: Any
+    ) -> None:
+        meta = click.get_current_context().meta
+        server = Server(
+            url,
+            meta.get(TOKEN) or _token(token, token_file),
+            meta.get(NAMESPACE),
+            CHECK_SERVER if REACH in meta else START_SERVER,
+        )
+        command(*arguments, server=server, **options)
+
+    return with_server
+
+
+def _token(token: str | None, file: Path | None) -> str | None:
+    """Return the token that was given, checked; no message repeats it."""
+    if token is not None and file is not None:
+        raise CallFailed(
+            "give a token or a token file, not both (STATEKEEP_TOKEN and STATEKEEP_TOKEN_FILE count)"
+        )
+    if file is not None:
+        try:
+            token = file.read_text()
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise CallFailed(f"the token file {file} cannot be read: {why}") from error
+    if token is None:
+        return None
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise CallFailed(
+            "the token cannot be one: it is empty, or has spaces or special characters"
+        )
+    return token
 
 
 class Caller:
     """One connection pool to one server."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, server: str, namespace: str | None, advice: str
-    ) -> None:
+    def __init__(self, session: aiohttp.ClientSession, server: Server) -> None:
         self._session = session
         self._server = server
-        self._namespace = namespace
-        self._advice = advice
-        """What to do if nobody answers."""
 
     async def get(self, path: str, **query: str) -> Any:
         """Return the JSON of a GET."""
@@ -113,29 +159,33 @@ class Caller:
             raise
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:
-        path = self._within(path)
+        url = self._server.url + self._within(path)
         try:
-            async with self._session.request(method, self._server + path, **options) as response:
+            async with self._session.request(method, url, **options) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CallFailed(
-                f"{self._server} does not answer ({error or type(error).__name__}); {self._advice}"
+                f"{self._server.url} does not answer ({error or type(error).__name__}); {self._server.advice}"
             ) from error
         try:
             document = msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
             raise CallFailed(
-                f"{self._server}{path} answered {response.status} with something that is not JSON"
+                f"{url} answered {response.status} with something that is not JSON"
             ) from error
-        if response.status >= HTTPStatus.BAD_REQUEST:
-            raise CallFailed(_problem(document, response.status), response.status)
+        if response.status >= 400:
+            problem = _problem(document, response.status)
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                problem += " (STATEKEEP_TOKEN, or --token-file)"
+            raise CallFailed(problem, response.status)
         return document
 
     def _within(self, path: str) -> str:
         """Return the path in our namespace, unless it names one or the server is to decide."""
-        if self._namespace is None or path.startswith("/v1/namespaces/"):
+        namespace = self._server.namespace
+        if namespace is None or path.startswith("/v1/namespaces/"):
             return path
-        return f"/v1/namespaces/{self._namespace}{path.removeprefix('/v1')}"
+        return f"/v1/namespaces/{namespace}{path.removeprefix('/v1')}"
 
 
 def _problem(document: Any, status: int) -> str:
@@ -149,12 +199,9 @@ def _problem(document: Any, status: int) -> str:
 
 
 @asynccontextmanager
-async def calling(server: str) -> AsyncIterator[Caller]:
-    """Hold a caller while the context is open; it speaks with the token and the namespace of the command."""
-    context = click.get_current_context(silent=True)
-    meta = {} if context is None else context.meta
-    headers = {"Authorization": f"Bearer {meta[TOKEN]}"} if TOKEN in meta else {}
+async def calling(server: Server) -> AsyncIterator[Caller]:
+    """Hold a caller while the context is open."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    headers = {} if server.token is None else {"Authorization": f"Bearer {server.token}"}
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-        advice = CHECK_SERVER if REACH in meta else START_SERVER
-        yield Caller(session, server, meta.get(NAMESPACE), advice)
+        yield Caller(session, server)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from statekeep.controller.cli.borrowed import Borrowed, text
-from statekeep.controller.cli.calls import Caller, CallFailed, calling, server_option
+from statekeep.controller.cli.calls import Caller, CallFailed, Server, calling, server_option
 from statekeep.controller.cli.tables import decisions_table, preview_tables
 from statekeep.controller.dev import workspace
 from statekeep.controller.manifest import approval
@@ -42,7 +42,7 @@ POLL_S = 0.2
 
 @click.command()
 @server_option
-def demo(server: str) -> None:
+def demo(server: Server) -> None:
     """Play the loan story: 2,050 actors, a fee, a bug, a rescue.
 
     Needs a running `statekeep dev examples/loan` (that is `make run`).
@@ -55,7 +55,7 @@ def demo(server: str) -> None:
     asyncio.run(_play(server, running.folder, Console(highlight=False)))
 
 
-async def _play(server: str, folder: Path, console: Console) -> None:
+async def _play(server: Server, folder: Path, console: Console) -> None:
     borrowed = Borrowed(workspace.DEFAULT)
     if borrowed.is_open:
         console.print("An earlier demonstration was interrupted; this one goes on with it.")

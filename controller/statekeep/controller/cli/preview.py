@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from statekeep.controller.cli.calls import Caller, calling, server_option
+from statekeep.controller.cli.calls import Caller, Server, calling, server_option
 from statekeep.controller.cli.checked import choose
 from statekeep.controller.cli.comment import comment, root_comment, root_sentence
 from statekeep.controller.cli.printable import printable
@@ -49,7 +49,7 @@ def preview(
     option: str | None,
     name: str | None,
     form: str,
-    server: str,
+    server: Server,
     *,
     everybody: bool,
     fail_on_rescue: bool,
@@ -106,7 +106,7 @@ def within(namespace: Namespace | None, path: str) -> str:
     return f"/v1/namespaces/{namespace}{path}" if namespace else f"/v1{path}"
 
 
-async def _answer(server: str, manifest: Manifest, *, everybody: bool, form: str) -> Any:
+async def _answer(server: Server, manifest: Manifest, *, everybody: bool, form: str) -> Any:
     path, body = within(manifest.namespace, "/previews"), request(manifest)
     async with calling(server) as caller:
         if everybody:

@@ -10,6 +10,9 @@ from statekeep.controller.cli.plugin.kubectl import Kubectl
 from statekeep.controller.cli.plugin.tunnel import find_service, tunnel
 from statekeep.engine.ids import Namespace
 
+SERVER = "url"
+"""The parameter of commands that call the event API."""
+
 _FLAGS = "statekeep.kubectl.flags"
 _API = "statekeep.kubectl.api"
 
@@ -49,14 +52,14 @@ def with_options(command: click.Command) -> click.Command:
     if isinstance(clone, click.Group):
         clone.commands = {name: with_options(one) for name, one in clone.commands.items()}
     ours = [*map(_for_plugin, clone.params), *_flags()]
-    if any(parameter.name == "server" for parameter in clone.params):
+    if any(parameter.name == SERVER for parameter in clone.params):
         ours += _ways()
     clone.params = ours
     return clone
 
 
 def _for_plugin(parameter: click.Parameter) -> click.Parameter:
-    if not isinstance(parameter, click.Option) or parameter.name != "server":
+    if not isinstance(parameter, click.Option) or parameter.name != SERVER:
         return parameter
     clone = copy.copy(parameter)
     clone.help = (

@@ -4,10 +4,9 @@ import json
 
 import click
 
-from statekeep.controller.cli.calls import token_option
 from statekeep.controller.cli.plugin.kubectl import KubectlFailed
 from statekeep.controller.cli.plugin.live import Live, read_live
-from statekeep.controller.cli.plugin.options import kubectl, reach
+from statekeep.controller.cli.plugin.options import SERVER, kubectl
 from statekeep.controller.cli.plugin.status import UNSEEN, show_preview
 from statekeep.controller.cli.preview import preview as preview_file
 from statekeep.controller.cli.printable import printable
@@ -32,28 +31,35 @@ from statekeep.controller.conditions import approval_line
 @click.option(
     "--fail-on-rescue", is_flag=True, help="Of a file: exit with 3 if actors need a rescue."
 )
-@click.option("--server", envvar="STATEKEEP_SERVER")
-@token_option
+@click.option("--server", SERVER)
+@click.option("--token", help="Who calls it; better in STATEKEEP_TOKEN.")
+@click.option("--token-file", help="The file that holds the token.")
 @click.pass_context
 def preview(
     context: click.Context,
     name: str | None,
     file: str | None,
     form: str,
-    server: str | None,
+    url: str | None,
+    token: str | None,
+    token_file: str | None,
     *,
     fail_on_rescue: bool,
 ) -> None:
     """Show what deploying NAME would do, by its status; with --file, what a manifest would do, by the event API."""
     if file is not None:
-        context.invoke(
-            preview_file,
-            file=file,
-            name=name,
-            form=form,
-            server=reach(context, server and server.rstrip("/")),
-            fail_on_rescue=fail_on_rescue,
-        )
+        given = {
+            "--name": name,
+            "--format": form,
+            "--server": url,
+            "--token": token,
+            "--token-file": token_file,
+        }
+        words = [word for pair in given.items() if pair[1] is not None for word in map(str, pair)]
+        words += ["--fail-on-rescue"] if fail_on_rescue else []
+        # A context of its own: it looks into the environment, and reaches the API, as it does by itself.
+        with preview_file.make_context("preview", [*words, "--", file], context) as inner:
+            preview_file.invoke(inner)
         return
     if name is None:
         raise click.UsageError("name a version, or a manifest with --file")

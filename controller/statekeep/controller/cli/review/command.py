@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 import click
 
-from statekeep.controller.cli.calls import calling, server_option
+from statekeep.controller.cli.calls import Server, calling, server_option
 from statekeep.controller.cli.comment import MAX_COMMENT
 from statekeep.controller.cli.review.changes import Changes, changes
 from statekeep.controller.cli.review.forge import Forge, publish
@@ -61,7 +61,7 @@ def review(
     pull_request: int | None,
     environment: str | None,
     namespace: str | None,
-    server: str,
+    server: Server,
 ) -> None:
     """Preview every version in each FILE or folder, and tell it in one comment.
 
@@ -74,7 +74,11 @@ def review(
 
 
 async def _review(
-    found: Changes, server: str, post: str | None, pull_request: int | None, environment: str | None
+    found: Changes,
+    server: Server,
+    post: str | None,
+    pull_request: int | None,
+    environment: str | None,
 ) -> bool:
     """Judge, tell and post; return whether something must not be merged as it is."""
     verdicts = await _judge(found, server)
@@ -89,7 +93,7 @@ async def _review(
     return any(isinstance(verdict, FAILURES) for verdict in verdicts)
 
 
-async def _judge(found: Changes, server: str) -> list[Verdict]:
+async def _judge(found: Changes, server: Server) -> list[Verdict]:
     async with calling(server) as caller:
         return [
             *found.broken,
