@@ -1,11 +1,13 @@
 """The examples for GitOps fit together, and are what the tools that read them take."""
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import yaml
 
 from statekeep.controller.api.routes import ROUTES
 from statekeep.controller.cli.main import statekeep
+from statekeep.controller.manifest.folder import read_files
 
 ROOT = Path(__file__).parents[2]
 GITOPS = ROOT / "examples" / "gitops"
@@ -60,10 +63,17 @@ def test_the_versions_are_those_of_the_loan_story_in_the_namespace_of_the_base()
     files = {path.name for path in (GITOPS / "machines").iterdir()} - {"kustomization.yaml"}
     assert files == set(kustomization["resources"])
     for name in files:
-        [original] = documents(ROOT / "examples" / "loan" / name)
-        [copy] = documents(GITOPS / "machines" / name)
-        assert copy["metadata"].pop("namespace") == kustomization["namespace"]
-        assert copy == original
+        [original] = read_files([ROOT / "examples" / "loan" / name]).sources
+        [copy] = read_files([GITOPS / "machines" / name]).sources
+        assert copy.manifest.namespace == kustomization["namespace"]
+        assert replace(copy.manifest, namespace=None) == original.manifest
+
+
+def test_every_reader_of_yaml_takes_the_versions_alike() -> None:
+    """Unquoted, ``on`` is a boolean to those of YAML 1.1, and the API server keeps what it is sent."""
+    for path in (GITOPS / "machines").glob("loan-*.yaml"):
+        assert not re.search(r"^\s*on:", path.read_text(), re.MULTILINE)
+        assert "true" not in json.dumps(documents(path))
 
 
 @pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on this machine")

@@ -1,41 +1,76 @@
-"""The loan story on a cluster, told with ``kubectl statekeep`` beside a running operator."""
+"""The loan story on a cluster, as docs/gitops.md tells it, beside a running operator and the event API."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
+import pytest
+import yaml
 from tests.operator.conftest import Story
 from tests.operator.kubernetes import PERSON
 from tests.plugin.run import Plugin
-from tests.store.definitions import LOAN_1, LOAN_2
+from tests.test_readme import ROOT, matches
+from tests.test_readme import story as read
 
-PATH = ["START", "PAY"]
+from statekeep.controller.api.app import create
+from statekeep.controller.api.server import listening
 
 
-async def test_an_approval_by_kubectl_parts_alice_and_bob(story: Story, tmp_path: Path) -> None:
+@pytest.fixture
+async def plugin(story: Story, tmp_path: Path) -> AsyncIterator[Plugin]:
+    """Somebody in the story's namespace, to whom the event API's Service can be forwarded."""
     config = story.kubernetes.kubeconfig(
         tmp_path / "config", token=PERSON, namespace=story.namespace
     )
-    plugin = Plugin(tmp_path, config)
-    story.apply("loan-1", machine="loan", definition=LOAN_1)
-    story.becomes("loan-1", "Applied")
-    await story.world.spawn("alice", "loan-1", *PATH)
-    await story.world.spawn("bob", "loan-1", "START", "WAIVE")
-    story.apply("loan-2", parentId="loan-1", historyPath=PATH, definition=LOAN_2)
-    preview = story.becomes("loan-2", "AwaitingApproval", saying="1 of 2")["preview"]["id"]
-    table = [line.split() for line in plugin("status").lines]
-    assert table[2][:7] == ["loan-2", "loan", "loan-1", "AwaitingApproval", "1", "1", "0"]
+    service = {
+        "metadata": {"namespace": "statekeep", "name": "statekeep-api"},
+        "spec": {"ports": [{"name": "http", "port": 80}]},
+    }
+    async with listening(
+        create(story.world.database, story.world.namespace), "127.0.0.1", 0
+    ) as url:
+        yield Plugin(
+            tmp_path,
+            config,
+            environment={
+                "STANDIN_API": url.removeprefix("http://"),
+                "STANDIN_LOG": str(tmp_path / "forwards"),
+                "STANDIN_SERVICES": json.dumps({"items": [service]}),
+                "COLUMNS": "120",
+            },
+        )
 
-    done = plugin("approve", "loan-2", "--preview", preview)
-    assert done.status == 0, done.err
-    migration = story.becomes("loan-2", "Applied")["migration"]
-    assert migration["approvedBy"] == "kubectl-statekeep"
-    assert (migration["previewId"], migration["migrated"], migration["stayed"]) == (preview, 1, 1)
-    assert await story.world.place("alice") == ("loan-2", "income")
-    assert await story.world.place("bob") == ("loan-1", "documents")
 
-    assert "(approved by kubectl-statekeep)" in plugin("status", "loan-2").out
-    assert (
-        plugin("preview", "loan-2")
-        .lines[0]
-        .startswith("This was shown before it was applied: 1 of 2")
-    )
-    assert "applied already" in plugin("approve", "loan-2").out
+def apply(story: Story, folder: Path) -> None:
+    """Do what ``kubectl apply -f`` does; the emulator takes objects from tests alone."""
+    for path in sorted(folder.glob("*.yaml")):
+        one = yaml.safe_load(path.read_text())
+        one["metadata"] = {"namespace": story.namespace, "annotations": {}, **one["metadata"]}
+        story.kubernetes.apply(one)
+
+
+async def test_the_story_goes_as_the_page_tells_it(story: Story, plugin: Plugin) -> None:
+    told = read(ROOT / "docs" / "gitops.md")
+    assert len(told) == 10
+    for line, expected in told:
+        match line.split():
+            case ["kubectl", "apply", "-f", folder]:
+                apply(story, ROOT / folder)
+            case ["kubectl", "wait", "--for=condition=Ready", name]:
+                await asyncio.to_thread(story.becomes, name.removeprefix("mv/"), "Applied")
+            case ["kubectl", "statekeep", *words]:
+                if words[0] == "preview":
+                    waiting = partial(story.becomes, words[1], "AwaitingApproval", saying="1 of 2")
+                    await asyncio.to_thread(waiting)
+                done = await asyncio.to_thread(plugin, *words)
+                assert done.status == 0, (line, done.err)
+                assert matches(done.out, expected), (line, done.out)
+            case _:
+                raise AssertionError(line)
+    assert story.status("loan-v2")["migration"]["approvedBy"] == "kubectl-statekeep"
+    status = await asyncio.to_thread(plugin, "status", "loan-v2")
+    assert "(approved by kubectl-statekeep)" in status.out
+    preview = await asyncio.to_thread(plugin, "preview", "loan-v2")
+    assert preview.lines[0].startswith("This was shown before it was applied: 1 of 2")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from tests.operator.kubernetes import until
+from tests.operator.kubernetes import PATIENCE_S, until
 from tests.plugin.run import Done, Plugin
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
@@ -169,7 +169,10 @@ async def test_the_caller_s_token_is_a_service_account_s_or_a_given_one(plugin: 
 
 
 async def test_a_command_that_is_ended_ends_its_forward(plugin: Plugin) -> None:
+    asked = asyncio.Event()
+
     async def hang(_: web.Request) -> web.Response:
+        asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -177,16 +180,19 @@ async def test_a_command_that_is_ended_ends_its_forward(plugin: Plugin) -> None:
     app.router.add_get("/{path:.*}", hang)
     async with TestServer(app) as server:
         plugin.environment["STANDIN_API"] = f"127.0.0.1:{server.port}"
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        statuses = {signal.SIGTERM: -15, signal.SIGHUP: -1, signal.SIGINT: 1}
+        for number, status in statuses.items():
+            asked.clear()
             forget(plugin)
             process = await asyncio.create_subprocess_exec(
                 *plugin.command("actors", "list"),
                 env=plugin.variables(),
                 stderr=asyncio.subprocess.PIPE,
             )
-            await asyncio.to_thread(until, lambda: forwards(plugin), "the forward")
+            await asyncio.wait_for(asked.wait(), PATIENCE_S)
             process.send_signal(number)
             _, err = await process.communicate()
-            assert process.returncode not in (0, -number)
-            assert b"Traceback" not in err
-            assert forwards(plugin)[-1] == "ended"
+            assert (process.returncode, b"Traceback" in err) == (status, False)
+            await asyncio.to_thread(
+                until, lambda: forwards(plugin)[-1] == "ended", "the forward's end"
+            )

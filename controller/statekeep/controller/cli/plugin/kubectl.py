@@ -85,7 +85,7 @@ class Kubectl:
         try:
             done = subprocess.run(self.command(*arguments), capture_output=True, check=False)  # noqa: S603
         except OSError as error:
-            raise _missing(error) from error
+            raise missing(error) from error
         if done.returncode != 0:
             said = _said(done.stderr)
             failure = Conflict if "(Conflict)" in said else KubectlFailed
@@ -103,5 +103,6 @@ def _said(errors: bytes) -> str:
     return "\n".join(line for line in lines if not _LOGGED.match(line)).strip()
 
 
-def _missing(error: OSError) -> KubectlFailed:
+def missing(error: OSError) -> KubectlFailed:
+    """Return what to say where there is no kubectl."""
     return KubectlFailed(f"kubectl cannot be run: {error.strerror}; it must be on the PATH")

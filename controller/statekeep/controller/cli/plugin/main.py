@@ -8,7 +8,7 @@ import click
 
 from statekeep.controller.cli.calls import REACH
 from statekeep.controller.cli.main import SETTINGS, Commands, run
-from statekeep.controller.cli.plugin.options import reach, with_options
+from statekeep.controller.cli.plugin.options import flags, reach, with_options
 
 
 class PluginCommands(Commands):
@@ -27,7 +27,7 @@ class PluginCommands(Commands):
         return None if command is None else with_options(command)
 
 
-@click.group(cls=PluginCommands, context_settings=SETTINGS)
+@click.group(cls=PluginCommands, context_settings=SETTINGS, params=flags())
 @click.version_option(metadata.version("statekeep"), prog_name="kubectl statekeep")
 @click.pass_context
 def kubectl_statekeep(context: click.Context) -> None:

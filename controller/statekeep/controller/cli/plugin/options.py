@@ -51,10 +51,11 @@ def with_options(command: click.Command) -> click.Command:
     clone = copy.copy(command)
     if isinstance(clone, click.Group):
         clone.commands = {name: with_options(one) for name, one in clone.commands.items()}
-    ours = [*map(_for_plugin, clone.params), *_flags()]
-    if any(parameter.name == SERVER for parameter in clone.params):
-        ours += _ways()
-    clone.params = ours
+    taken = {name for parameter in clone.params for name in parameter.opts}
+    ours = [*flags(), *(ways() if any(one.name == SERVER for one in clone.params) else ())]
+    # An actor's own --context stays what it is; kubectl's can stand before the command.
+    free = [one for one in ours if taken.isdisjoint(one.opts)]
+    clone.params = [*map(_for_plugin, clone.params), *free]
     return clone
 
 
@@ -68,8 +69,8 @@ def _for_plugin(parameter: click.Parameter) -> click.Parameter:
     return clone
 
 
-def _flags() -> list[click.Parameter]:
-    """Return the flags; eager, since how to reach the API depends on them."""
+def flags() -> list[click.Parameter]:
+    """Return kubectl's flags; eager, since how to reach the API depends on them."""
     passed = [_flag((name,), text) for name, text in _PASSED_ON.items()]
     return [_flag(("-n", "--namespace"), "The namespace; default: the context's."), *passed]
 
@@ -85,7 +86,8 @@ def _flag(names: tuple[str, ...], text: str) -> click.Option:
     )
 
 
-def _ways() -> list[click.Parameter]:
+def ways() -> list[click.Parameter]:
+    """Return the options that lead to the event API."""
     return [
         click.Option(
             ["--service-account", "service_account"],

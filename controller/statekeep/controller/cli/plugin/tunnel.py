@@ -1,9 +1,9 @@
 """A way from here to the event API in the cluster: ``kubectl port-forward``, for as long as a command takes."""
 
+import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from statekeep.controller.cli.plugin.kubectl import Kubectl, KubectlFailed
+from statekeep.controller.cli.plugin.kubectl import Kubectl, KubectlFailed, missing
 from statekeep.engine.ids import Namespace
 
 LABELS = "app.kubernetes.io/name=statekeep,app.kubernetes.io/component=api"
@@ -76,12 +76,12 @@ def tunnel(kubectl: Kubectl, service: Service) -> Iterator[str]:
         *("port-forward", "--namespace", service.namespace, "--address", "127.0.0.1"),
         *(f"service/{service.name}", f":{service.port or PORT_NAME}"),
     )
-    with tempfile.TemporaryFile() as errors, _ending_orderly():
+    with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
         except OSError as error:
-            raise KubectlFailed(f"kubectl cannot be run: {error.strerror}") from error
-        try:
+            raise missing(error) from error
+        with _ending(process):
             assert process.stdout is not None
             port = _port(process, process.stdout)
             if port is None:
@@ -94,8 +94,6 @@ def tunnel(kubectl: Kubectl, service: Service) -> Iterator[str]:
             # It says a line for each connection, which must go somewhere.
             threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
             yield f"http://127.0.0.1:{port}"
-        finally:
-            _end(process)
 
 
 def _port(process: "subprocess.Popen[str]", output: IO[str]) -> int | None:
@@ -116,27 +114,26 @@ def _drain(output: IO[str]) -> None:
         pass
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 @contextmanager
-def _ending_orderly() -> Iterator[None]:
-    """Let signals that would end us at once end us in order, so that kubectl does not go on alone."""
+def _ending(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """End kubectl with the context, and also where a signal ends us at once, so that it does not go on alone."""
 
     def leave(number: int, _: Any) -> None:
-        sys.exit(128 + number)
+        process.terminate()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, leave) for number in numbers]
     try:
         yield
     finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
