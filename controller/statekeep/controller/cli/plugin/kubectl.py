@@ -87,9 +87,9 @@ class Kubectl:
         except OSError as error:
             raise missing(error) from error
         if done.returncode != 0:
-            said = _said(done.stderr)
-            failure = Conflict if "(Conflict)" in said else KubectlFailed
-            raise failure(said or f"kubectl {arguments[0]} ended with {done.returncode}")
+            why = said(done.stderr)
+            failure = Conflict if "(Conflict)" in why else KubectlFailed
+            raise failure(why or f"kubectl {arguments[0]} ended with {done.returncode}")
         return done.stdout.decode()
 
     def command(self, *arguments: str) -> list[str]:
@@ -97,7 +97,7 @@ class Kubectl:
         return ["kubectl", *arguments, *self.flags]
 
 
-def _said(errors: bytes) -> str:
+def said(errors: bytes) -> str:
     """Return what kubectl says to people, without the lines that it logs."""
     lines = errors.decode(errors="replace").splitlines()
     return "\n".join(line for line in lines if not _LOGGED.match(line)).strip()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from statekeep.controller.cli.plugin.kubectl import Kubectl, KubectlFailed, missing
+from statekeep.controller.cli.plugin.kubectl import Kubectl, KubectlFailed, missing, said
 from statekeep.engine.ids import Namespace
 
 LABELS = "app.kubernetes.io/name=statekeep,app.kubernetes.io/component=api"
@@ -86,10 +86,10 @@ def tunnel(kubectl: Kubectl, service: Service) -> Iterator[str]:
             port = _port(process, process.stdout)
             if port is None:
                 errors.seek(0)
-                said = errors.read().decode(errors="replace").strip()
+                why = said(errors.read())
                 raise KubectlFailed(
                     f"{service.namespace}/{service.name} cannot be reached: "
-                    f"{said or f'kubectl port-forward was not ready within {PATIENCE_S:.0f} s'}"
+                    f"{why or f'kubectl port-forward was not ready within {PATIENCE_S:.0f} s'}"
                 )
             # It says a line for each connection, which must go somewhere.
             threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()

@@ -22,6 +22,7 @@ from statekeep.controller.cli.review.verdict import (
     Removed,
     Verdict,
 )
+from statekeep.controller.manifest.problem import Problem
 
 MAX_NAME = 253
 MAX_SENTENCE = 1_000
@@ -143,7 +144,7 @@ def _removal(removed: Removed) -> str:
     return "Its manifest was deleted before it was applied: it is withdrawn, and no actor moves."
 
 
-def _problems(problems: Sequence[object], detail: _Detail) -> Iterator[str]:
+def _problems(problems: Sequence[Problem], detail: _Detail) -> Iterator[str]:
     yield f"**{len(problems):,} error{'s' if len(problems) != 1 else ''}:**"
     yield ""
     shown = problems[: MAX_PROBLEMS if detail.share else 1]
