@@ -61,13 +61,13 @@ def test_the_wheel_holds_every_file_of_the_sources(wheel: Path) -> None:
     assert not set(shipped()) - names
 
 
-def test_the_wheel_carries_the_licence_and_the_command(wheel: Path) -> None:
+def test_the_wheel_carries_the_licence_and_the_commands(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         [entry_points] = (name for name in names if name.endswith("entry_points.txt"))
-        assert (
-            "statekeep = statekeep.controller.cli.main:main" in archive.read(entry_points).decode()
-        )
+        text = archive.read(entry_points).decode()
+    assert "statekeep = statekeep.controller.cli.main:main" in text
+    assert "kubectl-statekeep = statekeep.controller.cli.plugin.main:main" in text
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

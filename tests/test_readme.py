@@ -15,10 +15,10 @@ URL = "http://127.0.0.1:8080"
 """What the README calls the server; the test's own listens on a free port."""
 
 
-def story() -> list[tuple[str, list[str]]]:
-    """Return (command, the lines it prints) of every console block, in order."""
+def story(page: Path = ROOT / "README.md") -> list[tuple[str, list[str]]]:
+    """Return (command, the lines it prints) of every console block of a page, in order."""
     told: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
                 told.append((line[2:], []))

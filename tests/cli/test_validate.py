@@ -34,7 +34,7 @@ def codes(result: Result) -> list[tuple[int, str]]:
 def test_the_examples_are_valid(examples: Path) -> None:
     result = run("--strict", examples)
     assert result.exit_code == 0
-    assert result.stdout == "6 manifests, 0 machines in 6 files: 0 errors, 0 warnings\n"
+    assert result.stdout == "8 manifests, 0 machines in 16 files: 0 errors, 0 warnings\n"
 
 
 def test_yaml_manifest_and_statechart_problems_come_at_once(tmp_path: Path) -> None:
@@ -159,6 +159,28 @@ def test_a_file_named_twice_is_read_once(examples: Path) -> None:
     assert run(file, file, examples / "loan").stdout.startswith(
         "4 manifests, 0 machines in 4 files: 0 errors"
     )
+
+
+def test_gitlab_gets_a_report_whose_fingerprints_outlive_an_edit_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI_PROJECT_DIR", str(tmp_path))
+    file = tmp_path / "m.json"
+    reports = []
+    for text in (MACHINE, f"\n\n{MACHINE}"):
+        file.write_text(text)
+        result = run("--format", "gitlab", file)
+        assert result.exit_code == 1
+        reports.append(json.loads(result.stdout))
+    [first, later] = [report[0] for report in reports]
+    assert (first["check_name"], first["severity"]) == ("unknown-target", "major")
+    assert first["location"] == {"path": "m.json", "lines": {"begin": 1}}
+    assert later["location"]["lines"] == {"begin": 3}
+    assert first["fingerprint"] == later["fingerprint"]
+    assert len({issue["fingerprint"] for issue in reports[0]}) == len(reports[0])
+    monkeypatch.chdir(tmp_path)
+    [relative, *_] = json.loads(run("--format", "gitlab", "./m.json").stdout)
+    assert relative["location"]["path"] == "m.json"
 
 
 def test_what_is_said_twice_of_one_place_is_said_once() -> None:

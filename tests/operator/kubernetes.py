@@ -2,6 +2,7 @@
 
 It is stricter than kmock's own emulator: watches go on from a revision, a status is written against the revision that
 was read and through its subresource alone, and what the operator's role does not allow is refused and remembered.
+People may set annotations, by a merge patch.
 """
 
 import asyncio
@@ -23,6 +24,17 @@ EVENTS = "v1/events"
 
 MAX_EVENT_MESSAGE_BYTES = 1024
 
+REASONS = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    422: "Invalid",
+}
+
+PERSON = "person"
+"""The token of somebody who may edit; what is refused to them is not held against the operator."""
+
 T = TypeVar("T")
 
 _numbers = itertools.count(1)
@@ -37,6 +49,7 @@ class _Server(kmock.KubernetesScaffold):
     refused: list[str] = attrs.field(factory=list)
     token: str = "secret"
     broken: bool = False
+    anonymous: bool = False
     before_write: Callable[[], Coroutine[Any, Any, object]] | None = None
     _answers: dict[Any, Callable[[Any], Coroutine[Any, Any, Object]]] = attrs.field(
         factory=dict, init=False
@@ -72,24 +85,32 @@ class _Server(kmock.KubernetesScaffold):
 
     async def _handle(self, request: Any) -> Any:
         try:
-            if request.headers.get("Authorization") != f"Bearer {self.token}":
+            bearer = request.headers.get("Authorization")
+            if bearer != f"Bearer {self.token}" and not self._is_person(request):
                 raise Refused(401, "Unauthorized")
             if self.broken:
                 raise Refused(500, "out of order")
             answer = self._answers.get((request.resource, request.action))
+            if request.url.path == f"/api/v1/namespaces/{request.namespace}":
+                answer = self._namespace
             if answer is not None:
                 return web.json_response(await answer(request))
             return await super()._handle(request)
         except Refused as refusal:
-            if refusal.status in (403, 422):
+            if refusal.status in (403, 422) and not self._is_person(request):
                 self.refused.append(f"{request.method} {request.url.path}: {refusal}")
-            raise kmock.KubernetesError(status=refusal.status, message=str(refusal)) from refusal
+            reason = REASONS.get(refusal.status, "InternalError")
+            raise kmock.KubernetesError(
+                status=refusal.status, reason=reason, message=str(refusal)
+            ) from refusal
         except NotImplementedError as unknown:
             self.refused.append(f"{request.method} {request.url.path}")
             raise kmock.KubernetesError(status=403, message="forbidden") from unknown
 
     async def _list(self, request: Any) -> Object:
         return {
+            "apiVersion": "statekeep.io/v1alpha1",
+            "kind": "MachineVersionList",
             "metadata": {"resourceVersion": self.objects.revision},
             "items": self.objects.find_all(request.namespace),
         }
@@ -103,9 +124,15 @@ class _Server(kmock.KubernetesScaffold):
     async def _fetch(self, request: Any) -> Object:
         return self.objects.find((request.namespace, request.name))
 
+    async def _namespace(self, request: Any) -> Object:
+        """Return any namespace; kubectl looks whether it is that what is missing."""
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace}}
+
     async def _update(self, request: Any) -> Object:
         """Take a JSON patch of a status, guarded by the revision; an operator may write nothing else."""
         name = (request.namespace, request.name)
+        if self._is_person(request):
+            return await self._annotate(request)
         match request.data:
             case [
                 {"op": "test", "path": "/metadata/resourceVersion", "value": revision},
@@ -119,6 +146,25 @@ class _Server(kmock.KubernetesScaffold):
                 return await self.objects.write_status(name, status)
             case _:
                 raise Refused(403, "only a status can be patched")
+
+    def _is_person(self, request: Any) -> bool:
+        bearer = request.headers.get("Authorization")
+        return bool(bearer == f"Bearer {PERSON}" or (bearer is None and self.anonymous))
+
+    async def _annotate(self, request: Any) -> Object:
+        """Take a merge patch of annotations, guarded by the revision if it names one."""
+        name = (request.namespace, request.name)
+        if self.before_write is not None:
+            interrupt, self.before_write = self.before_write, None
+            await interrupt()
+        old = self.objects.find(name)
+        metadata = request.data["metadata"]
+        revision = old["metadata"]["resourceVersion"]
+        if metadata.get("resourceVersion", revision) != revision:
+            raise Refused(409, "the object has been modified; please apply your changes to it")
+        annotations = old["metadata"]["annotations"] | metadata["annotations"]
+        manifest = old | {"metadata": old["metadata"] | {"annotations": annotations}}
+        return await self.objects.apply(manifest, request.params.get("fieldManager", "unknown"))
 
     async def _event(self, request: Any) -> Object:
         event: Object = request.data
@@ -162,10 +208,13 @@ class Kubernetes:
         """Return no arguments: an operator may look after everything here."""
         return ()
 
-    def kubeconfig(self, path: Path) -> Path:
-        """Write the file that leads a client here."""
-        user = {"name": "u", "user": {"token": self._server.token}}
-        context = {"name": "c", "context": {"cluster": "k", "user": "u"}}
+    def kubeconfig(
+        self, path: Path, *, token: str | None = None, namespace: str | None = None
+    ) -> Path:
+        """Write the file that leads a client here: an operator unless a token says who else."""
+        user = {"name": "u", "user": {"token": token or self._server.token}}
+        place = {} if namespace is None else {"namespace": namespace}
+        context = {"name": "c", "context": {"cluster": "k", "user": "u", **place}}
         cluster = {"name": "k", "cluster": {"server": self.url}}
         config = {
             "current-context": "c",
@@ -181,6 +230,10 @@ class Kubernetes:
         self._server.token += "-anew"
         self.kubeconfig(path)
 
+    def admit_anonymous(self) -> None:
+        """Take whoever says nothing for a person: kubectl keeps its credentials to itself without TLS."""
+        self._server.anonymous = True
+
     def break_down(self, *, broken: bool) -> None:
         """Answer everything with an error, or no longer."""
         self._server.broken = broken
@@ -190,8 +243,12 @@ class Kubernetes:
         self._do(self._server.objects.fall_silent(silent=silent))
 
     def apply_before_the_next_write(self, manifest: Object) -> None:
-        """Let an edit come between the reading of an object and the writing of its status."""
+        """Let an edit come between the reading of an object and the writing of its status, or of its annotation."""
         self._server.before_write = lambda: self._server.objects.apply(manifest, "kubectl")
+
+    def write_status_before_the_next_write(self, name: Name, status: Object) -> None:
+        """Let the operator come between the reading of an object and the writing of its annotation."""
+        self._server.before_write = lambda: self._server.objects.write_status(name, status)
 
     @property
     def refused(self) -> list[str]:

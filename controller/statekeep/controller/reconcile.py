@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.controller.frozen import InForce, differences
 from statekeep.controller.lineage import Parents, Relative, Roots, family_findings, machine_of
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
@@ -35,7 +36,7 @@ from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
 from statekeep.engine.json import JsonObject, canonical
 from statekeep.engine.routing.preview import Preview
-from statekeep.engine.routing.version import Version, in_canonical_order, read_version
+from statekeep.engine.routing.version import Version, read_version
 from statekeep.engine.statechart.comparison import lost_events
 from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.validation import validate
@@ -183,18 +184,9 @@ def _differences(
     manifest: Manifest, stored: StoredVersion, errors: Sequence[Finding]
 ) -> tuple[str, ...]:
     """Return the frozen fields in which a manifest differs from what is in force."""
-    in_force = stored.version
-    machine = manifest.machine or (stored.machine if manifest.parent_id else manifest.name)
-    definition_differs = (
-        bool(errors) or in_canonical_order(manifest.definition) != in_force.definition
-    )
-    differing = {
-        "machine": machine != stored.machine,
-        "parentId": manifest.parent_id != in_force.parent,
-        "historyPath": (manifest.history_path or ()) != in_force.path.elements,
-        "definition": definition_differs,
-    }
-    return tuple(name for name, differs in differing.items() if differs)
+    version = stored.version
+    in_force = InForce(stored.machine, version.parent, version.path.elements, version.definition)
+    return differences(manifest, in_force, is_sound=not errors)
 
 
 def _relative(parent: StoredVersion | None) -> Relative | None:

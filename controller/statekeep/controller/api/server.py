@@ -37,7 +37,7 @@ async def listening(
     Raises:
         AddressRefused: the address is taken, or reaches beyond this machine and must not.
     """
-    if not app[GUARDS] and not _is_loopback(host):
+    if not app.get(GUARDS) and not _is_loopback(host):
         raise AddressRefused(
             f"{host or 'every address'} can be reached from outside and callers are not authenticated: "
             "listen on 127.0.0.1, or have `statekeep api` ask them: --auth kubernetes, --auth keys or "

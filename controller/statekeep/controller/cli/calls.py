@@ -20,8 +20,29 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 TIMEOUT_S = 60.0
 
 
+REACH = "statekeep.reach"
+"""Under this key of a context's ``meta``, a front other than ``statekeep`` says how it reaches the API: called with
+the context and what ``--server`` says, it returns the URL."""
+
+TOKEN = "statekeep.token"  # noqa: S105  (a key, not a token)
+"""Under this key of a context's ``meta`` is a token that goes before the given one."""
+
+NAMESPACE = "statekeep.namespace"
+"""Under this key of a context's ``meta`` is the namespace that paths without one mean; else the server decides."""
+
+Reach = Callable[[click.Context, str | None], str]
+
+START_SERVER = "start one: statekeep dev FOLDER, or make run; or name another with --server"
+CHECK_SERVER = "look at its pods, or name another with --server"
+
+
 class CallFailed(StatekeepError):
     """The API refused, or did not answer."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of HTTP; ``None`` where there was no answer of the API's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +52,20 @@ class Server:
     url: str
     token: str | None = field(default=None, repr=False)
 
+    namespace: str | None = None
+    """What a path without one means; ``None``: the server decides."""
 
-def _url(_: click.Context, __: click.Parameter, value: str | None) -> str:
-    if value is not None:
-        return value.rstrip("/")
+    advice: str = START_SERVER
+    """What to do if nobody answers."""
+
+
+def _url(context: click.Context, _: click.Parameter, value: str | None) -> str:
+    given = value and value.rstrip("/")
+    reach: Reach | None = context.meta.get(REACH)
+    if reach is not None:
+        return reach(context, given)
+    if given is not None:
+        return given
     running = workspace.running()
     return running.url if running else DEFAULT_SERVER
 
@@ -44,6 +75,7 @@ def server_option(command: Callable[..., None]) -> Callable[..., None]:
 
     @click.option(
         "--server",
+        "url",
         envvar="STATEKEEP_SERVER",
         callback=_url,
         help=f"The event API; default: the running `statekeep dev`, else {DEFAULT_SERVER}.",
@@ -61,9 +93,16 @@ def server_option(command: Callable[..., None]) -> Callable[..., None]:
     )
     @wraps(command)
     def with_server(
-        *arguments: Any, server: str, token: str | None, token_file: Path | None, **options: Any
+        *arguments: Any, url: str, token: str | None, token_file: Path | None, **options: Any
     ) -> None:
-        command(*arguments, server=Server(server, _token(token, token_file)), **options)
+        meta = click.get_current_context().meta
+        server = Server(
+            url,
+            meta.get(TOKEN) or _token(token, token_file),
+            meta.get(NAMESPACE),
+            CHECK_SERVER if REACH in meta else START_SERVER,
+        )
+        command(*arguments, server=server, **options)
 
     return with_server
 
@@ -93,7 +132,7 @@ def _token(token: str | None, file: Path | None) -> str | None:
 class Caller:
     """One connection pool to one server."""
 
-    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, server: Server) -> None:
         self._session = session
         self._server = server
 
@@ -110,27 +149,43 @@ class Caller:
             "POST", path, data=msgspec.json.encode(body), headers=json_headers, params=query
         )
 
-    async def _call(self, method: str, path: str, **options: Any) -> Any:
+    async def find(self, path: str) -> Any | None:
+        """Return the JSON of a GET, or ``None`` if there is no such thing."""
         try:
-            async with self._session.request(method, self._server + path, **options) as response:
+            return await self.get(path)
+        except CallFailed as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def _call(self, method: str, path: str, **options: Any) -> Any:
+        url = self._server.url + self._within(path)
+        try:
+            async with self._session.request(method, url, **options) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise CallFailed(
-                f"{self._server} does not answer ({error or type(error).__name__}); "
-                "start one: statekeep dev FOLDER, or make run"
+                f"{self._server.url} does not answer ({error or type(error).__name__}); {self._server.advice}"
             ) from error
         try:
             document = msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
             raise CallFailed(
-                f"{self._server}{path} answered {response.status} with something that is not JSON"
+                f"{url} answered {response.status} with something that is not JSON"
             ) from error
         if response.status >= 400:
             problem = _problem(document, response.status)
             if response.status == HTTPStatus.UNAUTHORIZED:
                 problem += " (STATEKEEP_TOKEN, or --token-file)"
-            raise CallFailed(problem)
+            raise CallFailed(problem, response.status)
         return document
+
+    def _within(self, path: str) -> str:
+        """Return the path in our namespace, unless it names one or the server is to decide."""
+        namespace = self._server.namespace
+        if namespace is None or path.startswith("/v1/namespaces/"):
+            return path
+        return f"/v1/namespaces/{namespace}{path.removeprefix('/v1')}"
 
 
 def _problem(document: Any, status: int) -> str:
@@ -149,4 +204,4 @@ async def calling(server: Server) -> AsyncIterator[Caller]:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     headers = {} if server.token is None else {"Authorization": f"Bearer {server.token}"}
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
-        yield Caller(session, server.url)
+        yield Caller(session, server)

@@ -10,7 +10,7 @@ from typing import Any
 
 from statekeep.controller.cli.markdown import code, escaped, table
 from statekeep.controller.diagram.mermaid import Actors, diagram
-from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Manifest
+from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.engine.statechart.machine import Machine
 
 MAX_COMMENT = 65_536
@@ -44,23 +44,42 @@ def root_sentence(manifest: Manifest) -> str:
 
 def comment(manifest: Manifest, machine: Machine, preview: Any) -> str:
     """Return the comment on a version, from the preview as the API gives it."""
+    head = f"{marker(manifest)}\n### StateKeep preview of `{manifest.name}`"
+    return f"{head}\n\n{body(manifest, machine, preview)}"
+
+
+def body(
+    manifest: Manifest,
+    machine: Machine,
+    preview: Any,
+    *,
+    share: float = 1.0,
+    picture: bool = True,
+) -> str:
+    """Return the comment without its head.
+
+    Args:
+        manifest: of the version.
+        machine: its statechart.
+        preview: as the API gives it.
+        share: how much of the budgets its tables may take.
+        picture: whether there is room for one.
+    """
     parts = [
-        [marker(manifest), f"### StateKeep preview of `{manifest.name}`"],
-        _warnings(preview["warnings"]),
-        [_summary(manifest, preview)],
-        _moves(preview),
-        _stays(preview),
-        _approval(preview),
-        _picture(manifest, machine, preview),
+        _warnings(preview["warnings"], int(WARNINGS_BUDGET * share)),
+        [summary(manifest, preview)],
+        _moves(preview, int(MOVES_BUDGET * share)),
+        _stays(preview, int(STAYS_BUDGET * share)),
+        approval(manifest, preview),
+        _picture(manifest, machine, preview) if picture else [],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _warnings(warnings: Sequence[Any]) -> list[str]:
+def _warnings(warnings: Sequence[Any], budget: int) -> list[str]:
     if not warnings:
         return []
     lines = ["> [!WARNING]"]
-    budget = WARNINGS_BUDGET
     for number, one in enumerate(warnings):
         line = f"> - {code(one['pointer'], MAX_STATE)}: {escaped(one['message'], MAX_SENTENCE)}"
         budget -= len(line)
@@ -71,7 +90,8 @@ def _warnings(warnings: Sequence[Any]) -> list[str]:
     return lines
 
 
-def _summary(manifest: Manifest, preview: Any) -> str:
+def summary(manifest: Manifest, preview: Any) -> str:
+    """Return the counts and the id of a preview, in one line."""
     counts = preview["actors"]
     rescue = f"{counts['needsRescue']:,} need a rescue"
     return (
@@ -81,7 +101,7 @@ def _summary(manifest: Manifest, preview: Any) -> str:
     )
 
 
-def _moves(preview: Any) -> list[str]:
+def _moves(preview: Any, budget: int) -> list[str]:
     rows = [
         (
             f"{move['actors']:,}",
@@ -91,7 +111,7 @@ def _moves(preview: Any) -> list[str]:
         for move in preview["moves"]
     ]
     actors = [move["actors"] for move in preview["moves"]]
-    return _section(("actors", "from", "to"), rows, actors, preview.get("moreMoves"), MOVES_BUDGET)
+    return _section(("actors", "from", "to"), rows, actors, preview.get("moreMoves"), budget)
 
 
 def _skipped(move: Any) -> str:
@@ -99,7 +119,7 @@ def _skipped(move: Any) -> str:
     return f" skipping {code(skipped, MAX_STATE)}" if skipped else ""
 
 
-def _stays(preview: Any) -> list[str]:
+def _stays(preview: Any, budget: int) -> list[str]:
     rows = [
         (
             f"{stay['actors']:,}",
@@ -111,7 +131,7 @@ def _stays(preview: Any) -> list[str]:
     ]
     actors = [stay["actors"] for stay in preview["stays"]]
     header = ("actors", "stay in", "reason", "detail")
-    return _section(header, rows, actors, preview.get("moreStays"), STAYS_BUDGET)
+    return _section(header, rows, actors, preview.get("moreStays"), budget)
 
 
 def _section(
@@ -133,9 +153,23 @@ def _section(
     return lines
 
 
-def _approval(preview: Any) -> list[str]:
+def approval(manifest: Manifest, preview: Any) -> list[str]:
+    """Return what is left to do so that what is shown happens: most often an annotation to commit."""
+    given = manifest.approved_preview
+    if manifest.approval is Approval.AUTOMATIC:
+        return ["`approval: Automatic`: it is applied as soon as it is deployed, nobody is asked."]
+    if given == preview["id"]:
+        return [
+            f"**Approved** by the annotation in the manifest: `{preview['approve']}`. Deployed, it is applied, unless "
+            "a kind of move has come up by then that is not shown here."
+        ]
+    other = (
+        ""
+        if given is None
+        else f"The manifest approves {code(given, MAX_STATE)}, not this preview. "
+    )
     return [
-        "To approve, commit this annotation:",
+        f"{other}To approve, commit this annotation:",
         "",
         "```yaml",
         "metadata:",

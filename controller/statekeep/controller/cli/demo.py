@@ -46,7 +46,7 @@ def demo(
             )
         asyncio.run(in_a_folder.play(server, running.folder, console))
         return
-    is_given = context.get_parameter_source("server") is not ParameterSource.DEFAULT
+    is_given = context.get_parameter_source("url") is not ParameterSource.DEFAULT
     options = on_a_cluster.Options(
         namespace=namespace,
         manifests=Path("examples/loan"),

@@ -1,5 +1,6 @@
-"""Problems as a command prints them: for people, for programs, and for GitHub."""
+"""Problems as a command prints them: for people, for programs, for GitHub and for GitLab."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from statekeep.controller.cli.printable import printable
 from statekeep.controller.manifest.problem import Problem
 from statekeep.engine.finding import Severity
 
-Format = Literal["text", "json", "github"]
+Format = Literal["text", "json", "github", "gitlab"]
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 
@@ -33,6 +34,8 @@ def print_problems(
             click.echo(json.dumps(document, indent=2))
         case "github":
             _echo([*map(workflow_command, problems), _summary(tally)])
+        case "gitlab":
+            click.echo(json.dumps([*map(quality_issue, problems)], indent=2))
         case "text":
             _echo([*map(_coloured, problems), _summary(tally)])
 
@@ -54,6 +57,22 @@ def workflow_command(problem: Problem) -> str:
     return f"::{problem.severity} {listed}::{_data(problem.message)}"
 
 
+def quality_issue(problem: Problem) -> dict[str, object]:
+    """Return a problem as GitLab's Code Quality report has it, which a merge request shows beside the line.
+
+    GitLab tells problems apart, and finds them again in another commit, by the fingerprint: no line enters it.
+    """
+    path = _in_workspace(problem.path)
+    identity = "\0".join((path, problem.code, problem.pointer, problem.message))
+    return {
+        "description": problem.message,
+        "check_name": problem.code,
+        "fingerprint": hashlib.sha256(identity.encode()).hexdigest(),
+        "severity": "major" if problem.severity is Severity.ERROR else "minor",
+        "location": {"path": path, "lines": {"begin": max(problem.line, 1)}},
+    }
+
+
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
@@ -63,11 +82,11 @@ def _property(text: str) -> str:
 
 
 def _in_workspace(path: str) -> str:
-    """Return a path as GitHub knows it: relative to the checkout."""
-    workspace = os.environ.get("GITHUB_WORKSPACE")
+    """Return a path as GitHub and GitLab know it: relative to the checkout."""
+    workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR")
     if workspace and Path(path).is_relative_to(workspace):
         return str(Path(path).relative_to(workspace))
-    return path
+    return os.path.normpath(path)
 
 
 def _coloured(problem: Problem) -> str:

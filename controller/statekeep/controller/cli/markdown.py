@@ -1,4 +1,4 @@
-"""Text of others in GitHub's Markdown: it shows as it is, links nowhere and calls nobody."""
+"""Text of others in GitHub's and GitLab's Markdown: it shows as it is, links nowhere and calls nobody."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,9 @@ _WORDS = re.compile(r"(?i)www\.")
 _SAFE = re.compile(r"[^\W_]|(?<=[^\W_])_(?=[^\W_])|[ .,;()/\"'…→-]")
 
 ZERO_WIDTH_SPACE = "&#8203;"
+
+REFERRING = "@#!$%&~"
+"""What mentions and references begin with: the first two on GitHub, all of them on GitLab."""
 
 
 def escaped(text: str, limit: int) -> str:
@@ -65,8 +68,8 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _entity(character: str) -> str:
-    """Return a character so that neither Markdown, nor HTML, nor GitHub's mentions and references see it."""
+    """Return a character so that neither Markdown, nor HTML, nor a forge's mentions and references see it."""
     if not character.isprintable():
         return " "
-    after = ZERO_WIDTH_SPACE if character in "@#" else ""
+    after = ZERO_WIDTH_SPACE if character in REFERRING else ""
     return f"&#{ord(character)};{after}"

@@ -16,6 +16,7 @@ from statekeep.controller.cli.comment import comment, root_comment, root_sentenc
 from statekeep.controller.cli.printable import printable
 from statekeep.controller.cli.tables import preview_tables
 from statekeep.controller.manifest.manifest import Manifest
+from statekeep.engine.ids import Namespace
 from statekeep.engine.json import JsonObject
 
 RESCUE_NEEDED = 3
@@ -100,9 +101,13 @@ def request(manifest: Manifest) -> JsonObject:
     return body
 
 
+def within(namespace: Namespace | None, path: str) -> str:
+    """Return the path of a call in a namespace, or in the one that the server decides."""
+    return f"/v1/namespaces/{namespace}{path}" if namespace else f"/v1{path}"
+
+
 async def _answer(server: Server, manifest: Manifest, *, everybody: bool, form: str) -> Any:
-    place = f"/namespaces/{manifest.namespace}" if manifest.namespace else ""
-    path, body = f"/v1{place}/previews", request(manifest)
+    path, body = within(manifest.namespace, "/previews"), request(manifest)
     async with calling(server) as caller:
         if everybody:
             return await everybody_of(caller, path, body)

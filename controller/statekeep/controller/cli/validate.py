@@ -15,10 +15,10 @@ from statekeep.engine.finding import Severity
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "github"]),
+    type=click.Choice(["text", "json", "github", "gitlab"]),
     default="text",
     show_default=True,
-    help="github: workflow commands, which annotate a pull request.",
+    help="github: workflow commands, which annotate a pull request; gitlab: a Code Quality report.",
 )
 @click.option("--strict", is_flag=True, help="Warnings are errors.")
 def validate(named: Sequence[str], form: Format, *, strict: bool) -> None:
