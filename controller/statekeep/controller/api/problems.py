@@ -9,15 +9,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from statekeep.controller.api.kinds import TYPE_BASE
 from statekeep.engine.errors import SealBroken, StoreUnavailable, VersionUnknown
 from statekeep.engine.finding import Finding
 
 _log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-
-TYPE_BASE = "https://statekeep.io/problems/"
-"""What a problem's type begins with; the rest is its kind, listed in ``docs/api.md``."""
 
 RETRY_AFTER_S = 1
 """What a caller is told to wait when Postgres does not answer."""

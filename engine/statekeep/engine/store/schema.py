@@ -194,7 +194,16 @@ actor = sa.Table(
     _to("spawn_configuration_id", "configuration.id", sa.BigInteger),
     _time("created_at"),
     _time("updated_at"),
+    _text("idempotency_key", nullable=True),
     sa.UniqueConstraint("namespace", "id"),
+    # A retry finds the actor that it made.
+    sa.Index(
+        "actor_idempotency_idx",
+        "namespace",
+        "idempotency_key",
+        unique=True,
+        postgresql_where="idempotency_key IS NOT NULL",
+    ),
     # Pages of a machine's actors, in order.
     sa.Index(None, "machine_id", "id"),
     # The key follows from the name, so that every table can be spread over nodes by it alone.
