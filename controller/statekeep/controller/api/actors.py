@@ -93,7 +93,10 @@ def _wish(request: web.Request, body: bodies.SpawnRequest) -> Spawn:
 
 
 async def read(request: web.Request) -> web.Response:
-    """Read an actor, with its context."""
+    """Read an actor.
+
+    It comes with its context, opened.
+    """
     actor = await _actor(request)
     tag = _tag(actor)
     if requests.has(request, tag):
@@ -104,9 +107,9 @@ async def read(request: web.Request) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    """List actors, in the order of their ids.
+    """List actors.
 
-    Filters that are given must all hold.
+    In the order of their ids. Filters that are given must all hold.
     """
     query = requests.query(request, queries.ActorFilter)
     selection = Selection(
@@ -136,7 +139,10 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def history(request: web.Request) -> web.Response:
-    """Read an actor's history: the events it has processed, with their payloads, oldest first."""
+    """Read an actor's history.
+
+    The events that it has processed, with their payloads, oldest first. An event that no transition took is not in it.
+    """
     page = requests.query(request, queries.Page)
     actor = await _actor(request)
     after = requests.position(page.cursor, tuple[scalars.RowId])
@@ -176,9 +182,9 @@ async def history(request: web.Request) -> web.Response:
 
 
 async def decisions(request: web.Request) -> web.Response:
-    """Ask why an actor moved, or did not.
+    """Ask why an actor moved.
 
-    One decision for every deployment that concerned it, oldest first.
+    Or why it did not: one decision for every deployment that concerned it, oldest first.
     """
     page = requests.query(request, queries.Page)
     after = requests.position(page.cursor, tuple[scalars.RowId])
@@ -201,7 +207,10 @@ async def decisions(request: web.Request) -> web.Response:
 
 
 async def snapshot(request: web.Request) -> web.Response:
-    """Read an actor as XState's `createActor(machine, {snapshot})` takes it."""
+    """Read a snapshot for XState.
+
+    What `createActor(machine, {snapshot})` of `xstate` accepts.
+    """
     actor = await _actor(request)
     tag = _tag(actor)
     if requests.has(request, tag):

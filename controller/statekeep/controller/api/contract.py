@@ -40,9 +40,7 @@ IDEMPOTENCY_KEY = RequestHeader(
         Meta(
             description="Makes a retry safe: the same key with the same body returns the first answer. 1 to 255 "
             "printable ASCII characters, bare or in double quotes.",
-            min_length=1,
-            max_length=257,
-            pattern='^(?!""?$)[!-~]([ -~]*[!-~])?$',
+            pattern=r'^(?!""$)("[ -~]{1,255}"|[!-~]([ -~]{0,253}[!-~])?)$',
         ),
     ],
     ("idempotency-key", "idempotency-key-reused"),

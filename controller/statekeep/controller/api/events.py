@@ -44,9 +44,9 @@ MAX_DATA_BYTES = 1024 * 1024
 
 
 async def send(request: web.Request) -> web.Response:
-    """Send an actor one event.
+    """Send an event.
 
-    Answers with where it then stands: act on `stateValue`. An event that no transition takes changes nothing
+    Answers with where the actor then stands: act on `stateValue`. An event that no transition takes changes nothing
     and is answered with `"handled": false`; one for an actor that is done is too, with `"status": "done"`.
     """
     actor_id = request.match_info["id"]
@@ -76,9 +76,9 @@ async def send(request: web.Request) -> web.Response:
 
 
 async def send_many(request: web.Request) -> web.StreamResponse:
-    """Send many events, for many actors.
+    """Send many events.
 
-    One result each, in order: an answer, or a problem of its own, which fails no other event. A JSON array is
+    For many actors. One result each, in order: an answer, or a problem of its own, which fails no other event. A JSON array is
     answered with one, as a whole; NDJSON may have any length and is answered line by line as it arrives. Events for
     one actor keep their order. Give each event an `id` to make a retry safe.
     """

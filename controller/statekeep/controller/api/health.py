@@ -12,12 +12,18 @@ from statekeep.engine.store import database
 
 
 async def live(_: web.Request) -> web.Response:
-    """Ask whether the process answers."""
+    """Ask whether it runs.
+
+    The process answers; nothing more is asked.
+    """
     return requests.json_response(bodies.HealthResponse(status="ok"))
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Ask whether it can serve: Postgres answers too, and its schema is this release's."""
+    """Ask whether it can serve.
+
+    Postgres answers too, and its schema is this release's.
+    """
     try:
         await database.check(state(request).database)
     except (StoreUnavailable, SchemaOutdated) as error:

@@ -106,7 +106,7 @@ def _operation(handler: Handler, contract: Contract, more: Iterable[str]) -> Jso
         "parameters": [
             *_parameters("path", contract.path, example),
             *_parameters("query", contract.query, example),
-            *(_header(header.name, header.type) for header in contract.headers),
+            *_headers(contract, example),
         ],
         "responses": _answers(contract.answers, example) | _refusals(chain(more, kinds(contract))),
     }
@@ -131,8 +131,14 @@ def _parameters(place: str, kind: type[Parameters], example: Json) -> Iterable[J
         yield parameter
 
 
-def _header(name: str, kind: Any) -> Json:
-    return _described({"name": name, "in": "header"}, msgspec.json.schema(kind))
+def _headers(contract: Contract, example: Json) -> Iterable[Json]:
+    given = example.get("headers", {})
+    for header in contract.headers:
+        schema = msgspec.json.schema(header.type)
+        parameter = _described({"name": header.name, "in": "header"}, schema)
+        if header.name in given:
+            parameter["example"] = given[header.name]
+        yield parameter
 
 
 def _described(owner: Json, schema: Json) -> Json:
@@ -214,7 +220,20 @@ def _components(types: Sequence[Any]) -> tuple[Sequence[Json], Json]:
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     for component in components.values():
         component.pop("title", None)
-    return list(schemas), components
+    return [_ecma(schema) for schema in schemas], _ecma(components)
+
+
+def _ecma(schema: Any) -> Any:
+    """Return a schema without what only Python needs in a pattern: elsewhere ``$`` is the end."""
+    match schema:
+        case dict():
+            return {name: _ecma(value) for name, value in schema.items()}
+        case list():
+            return [_ecma(value) for value in schema]
+        case str():
+            return schema.removesuffix(r"(?!\n)")
+        case _:
+            return schema
 
 
 def examples() -> Json:

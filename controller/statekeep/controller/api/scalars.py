@@ -24,7 +24,6 @@ ActorId = Annotated[
         min_length=1,
         max_length=253,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@~+=,-]*$(?!\n)",
-        extra_json_schema={"pattern": "^[A-Za-z0-9][A-Za-z0-9._:@~+=,-]*$"},
     ),
 ]
 

@@ -42,7 +42,10 @@ Side = Literal["migrate", "stay"]
 
 
 async def index(request: web.Request) -> web.Response:
-    """List versions with their actors by state, oldest first."""
+    """List versions.
+
+    With their actors by state, oldest first.
+    """
     query = requests.query(request, queries.VersionFilter)
     namespace, limit = requests.namespace(request), query.limit
     after = requests.position(query.cursor, tuple[scalars.RowId])
@@ -65,9 +68,9 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    """Read a version with its definition.
+    """Read a version.
 
-    A proposed one comes with what its deployment would do now, an applied one with what it did.
+    It comes with its definition; a proposed one also comes with what its deployment would do now, an applied one with what it did.
     """
     namespace, name = requests.namespace(request), VersionName(request.match_info["name"])
 
@@ -123,9 +126,9 @@ def _summary(preview: Preview) -> bodies.PreviewSummary:
 
 
 async def preview(request: web.Request) -> web.Response:
-    """Preview a version that need not exist.
+    """Preview a version.
 
-    Computed by the function that migrates, so it is what deploying it now would do. Nothing is stored.
+    It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is stored.
     `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
     """
     body = await requests.body(request, bodies.PreviewRequest)
@@ -235,7 +238,10 @@ def _previewed(
 
 
 async def decisions(request: web.Request) -> web.Response:
-    """Read what a deployment decided: by cohort, or actor by actor."""
+    """Read a deployment's decisions.
+
+    By cohort, which is all actors with one history, or actor by actor.
+    """
     query = requests.query(request, queries.DecisionPage)
     raw = request.match_info["id"]
     deployment_id = int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 9 else 0
