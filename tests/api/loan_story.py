@@ -89,9 +89,7 @@ class Story:
         manifest = self.manifests()[name]
         outcome = await reconcile(manifest, {}, self.database)
         if outcome.preview is not None:
-            approved = replace(
-                manifest, annotations={APPROVE_ANNOTATION: outcome.preview.id}
-            )
+            approved = replace(manifest, annotations={APPROVE_ANNOTATION: outcome.preview.id})
             await reconcile(approved, {}, self.database)
 
     def manifests(self) -> dict[str, Manifest]:
@@ -146,7 +144,7 @@ async def _income_check(story: Story) -> None:
     version = {
         "id": manifest.name,
         "parentId": manifest.parent_id,
-        "historyPath": list(manifest.history_path),
+        "historyPath": list(manifest.history_path or ()),
         "definition": manifest.definition,
     }
     await story.tell("previewVersion", version, limit=10)

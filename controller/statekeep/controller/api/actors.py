@@ -15,14 +15,18 @@ from statekeep.controller.api import bodies, queries, requests, scalars
 from statekeep.controller.api.problems import Problem, invalid, missing
 from statekeep.controller.api.state import State, state
 from statekeep.engine.ids import ActorId, MachineName, VersionName
+from statekeep.engine.routing.decision import Reason
 from statekeep.engine.store import actors, audit, spawning
 from statekeep.engine.store.actors import Actor, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
+from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.keyring import context_place, event_place
 from statekeep.engine.store.processing import MAX_CONTEXT_BYTES
-from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.spawning import Spawn, Spawned, Taken
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+"""Payloads on one page of a history; each may have a megabyte."""
 
 SPAWN_SPACE = uuid.UUID("5a7e4b1e-9d55-4b4f-8f5e-0b6b0f3c8a11")
 """Where ids of actors come from whose spawn named an idempotency key and no id."""
@@ -146,14 +150,15 @@ async def history(request: web.Request) -> web.Response:
     page = requests.query(request, queries.Page)
     actor = await _actor(request)
     after = requests.position(page.cursor, tuple[scalars.RowId])
-    limit, shared = page.limit, state(request)
-    logged = await shared.database.read(
+    shared = state(request)
+    found = await shared.database.read(
         lambda connection: actors.log(
             connection,
             shared.catalogue,
             actor.key,
             after=after[0] if after else 0,
-            limit=limit + 1,
+            limit=page.limit,
+            most_bytes=MAX_PAGE_BYTES,
         )
     )
     keys = shared.database.keys
@@ -170,13 +175,13 @@ async def history(request: web.Request) -> web.Response:
             if one.data is None
             else msgspec.Raw(keys.open(one.data, event_place(actor.key, one.seq))),
         )
-        for one in logged[:limit]
+        for one in found.events
     ]
     return requests.json_response(
         bodies.HistoryResponse(
             id=actor.id,
             events=events,
-            next_cursor=requests.cursor(events[-1].seq) if len(logged) > limit else UNSET,
+            next_cursor=UNSET if found.is_last else requests.cursor(events[-1].seq),
         )
     )
 
@@ -306,7 +311,7 @@ def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionRes
         outcome="Stay" if one.after is None else "Migrate",
         before=_place(one.before),
         after=UNSET if one.after is None else _place(one.after),
-        reason=one.reason or UNSET,
+        reason=UNSET if one.reason is None else Reason(one.reason),
         detail=one.detail or UNSET,
         skipped=dict(one.skipped) or UNSET,
         fingerprint=one.fingerprint,

@@ -28,14 +28,13 @@ from statekeep.controller.api.scalars import (
     Status,
     Time,
 )
+from statekeep.engine.routing.decision import Reason
 
 Outcome = Literal["Migrate", "Stay"]
-Why = Literal["Completed", "PathNotInHistory", "NeedsRescue", "NotInPreview"]
 
 Definition = Annotated[
     Object, Meta(description="An XState v5 machine config: up to 1 MB, 10,000 states, 100 levels.")
 ]
-Reason = Annotated[Why, Meta(description="Why it stays.")]
 Detail = Annotated[str, Meta(description="The reason as a sentence, with what it depends on.")]
 NextCursor = Annotated[
     str,

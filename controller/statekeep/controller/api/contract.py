@@ -88,8 +88,8 @@ ACTOR_TAG = ResponseHeader(
     Annotated[
         str,
         Meta(
-            description="The actor's seq and a mark of its version, in quotes: for `If-None-Match`, and for `If-Match`, "
-            "which looks at the seq alone."
+            description="The actor's seq and a mark of its version, in quotes: for `If-None-Match`, and "
+            "for `If-Match`, which looks at the seq alone."
         ),
     ],
 )

@@ -78,9 +78,9 @@ async def send(request: web.Request) -> web.Response:
 async def send_many(request: web.Request) -> web.StreamResponse:
     """Send many events.
 
-    For many actors. One result each, in order: an answer, or a problem of its own, which fails no other event. A JSON array is
-    answered with one, as a whole; NDJSON may have any length and is answered line by line as it arrives. Events for
-    one actor keep their order. Give each event an `id` to make a retry safe.
+    For many actors. One result each, in order: an answer, or a problem of its own, which fails no other event. A
+    JSON array is answered with one, as a whole; NDJSON may have any length and is answered line by line as it
+    arrives. Events for one actor keep their order. Give each event an `id` to make a retry safe.
     """
     for header, field in (("Idempotency-Key", "id"), ("If-Match", "ifSeq")):
         if header in request.headers:

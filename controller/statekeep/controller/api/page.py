@@ -79,7 +79,9 @@ def _contents(tag: Json, calls: Iterable[Call]) -> str:
         for method, _, operation in calls
         if tag["name"] in operation["tags"]
     ]
-    return f'<h3><a href="#{tag["name"]}">{tag["name"].capitalize()}</a></h3><ul>{"".join(rows)}</ul>'
+    return (
+        f'<h3><a href="#{tag["name"]}">{tag["name"].capitalize()}</a></h3><ul>{"".join(rows)}</ul>'
+    )
 
 
 def _servers(document: Json) -> str:
@@ -127,7 +129,12 @@ def _path(path: str) -> str:
 
 def _parameters(parameters: Iterable[Json]) -> str:
     rows = "".join(
-        _row(parameter["name"], parameter["schema"], _note(parameter), parameter.get("description", ""))
+        _row(
+            parameter["name"],
+            parameter["schema"],
+            _note(parameter),
+            parameter.get("description", ""),
+        )
         for parameter in parameters
     )
     return f"<h4>Parameters</h4><table>{rows}</table>" if rows else ""
@@ -166,7 +173,9 @@ def _answers(responses: Json) -> str:
         more = f"<ul>{headers}</ul>" if headers else ""
         says = _inline(response["description"])
         well.append(f"<dt>{_status(status)}</dt><dd><p>{says} {types}</p>{more}</dd>")
-    refused = f"<details><summary>Problems</summary><dl>{''.join(ill)}</dl></details>" if ill else ""
+    refused = (
+        f"<details><summary>Problems</summary><dl>{''.join(ill)}</dl></details>" if ill else ""
+    )
     return f"<h4>Answers</h4><dl>{''.join(well)}</dl>{refused}"
 
 
@@ -299,9 +308,9 @@ def _badge(method: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return the Markdown that we write: paragraphs, lists, code and bold.
+    r"""Return the Markdown that we write: paragraphs, lists, code and bold.
 
-    >>> _prose("One `a`.\\n\\n- *two*\\n- **b**")
+    >>> _prose("One `a`.\n\n- *two*\n- **b**")
     '<p>One <code>a</code>.</p><ul><li>*two*</li><li><b>b</b></li></ul>'
     """
     shown = []

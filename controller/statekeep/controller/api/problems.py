@@ -21,7 +21,7 @@ CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 """What a caller is told to wait when Postgres does not answer."""
 
-MAX_LINE_BYTES = 8_190
+MAX_HEAD_BYTES = 8_190
 """Of the line with the URL, and of one header: aiohttp's own limit, and enough for a ServiceAccount's token."""
 
 CALLER_GONE = 499
@@ -139,7 +139,7 @@ def unparsed(status: HTTPStatus, error: BaseException | None) -> Problem:
         return Problem(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             "head-too-large",
-            f"the URL or a header has more than {MAX_LINE_BYTES} bytes",
+            f"the URL or a header has more than {MAX_HEAD_BYTES} bytes",
         )
     reason = next(iter(str(getattr(error, "message", "")).splitlines()), "").rstrip(":")
     return Problem(status, "refused", f"this is not HTTP: {reason or status.phrase}")

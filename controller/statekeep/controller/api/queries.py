@@ -64,7 +64,8 @@ class ActorFilter(Page, kw_only=True):
         Annotated[
             str,
             Meta(
-                description="In this state, given as a label, or in one inside it: `review` also matches `review.pending`.",
+                description="In this state, given as a label, or in one inside it: `review` also "
+                "matches `review.pending`.",
                 max_length=4_000,
                 pattern=r"^[^\x00]*$",
             ),

@@ -70,7 +70,8 @@ async def index(request: web.Request) -> web.Response:
 async def read(request: web.Request) -> web.Response:
     """Read a version.
 
-    It comes with its definition; a proposed one also comes with what its deployment would do now, an applied one with what it did.
+    It comes with its definition; a proposed one also comes with what its deployment would do now, an applied one with
+    what it did.
     """
     namespace, name = requests.namespace(request), VersionName(request.match_info["name"])
 
@@ -128,8 +129,8 @@ def _summary(preview: Preview) -> bodies.PreviewSummary:
 async def preview(request: web.Request) -> web.Response:
     """Preview a version.
 
-    It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is stored.
-    `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
+    It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is
+    stored. `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
     """
     body = await requests.body(request, bodies.PreviewRequest)
     query = requests.query(request, queries.PreviewPages)
@@ -212,7 +213,7 @@ def _passenger(actor_id: ActorId, one: Decided) -> bodies.Passenger:
         case Migrate(move=move):
             shown.to = state_label(move.target)
         case Stay(reason, detail):
-            shown.reason, shown.detail = reason.value, detail
+            shown.reason, shown.detail = reason, detail
     return shown
 
 
