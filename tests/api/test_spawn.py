@@ -114,6 +114,14 @@ async def test_the_same_key_with_another_body_is_422_and_spawns_nobody(
     assert len((await site.get(ACTORS)).body["actors"]) == 1
 
 
+async def test_a_spawn_that_is_refused_does_not_use_up_its_key(site: Site) -> None:
+    await site.spawn("a", "v1", context={"a": 1})
+    for refused in ({"id": "a", "version": "v1"}, {"version": "nobody"}):
+        assert (await site.post(ACTORS, refused, headers=KEY)).status in (409, 422)
+    reply = await site.post(ACTORS, {"version": "v1"}, headers=KEY)
+    assert (reply.status, "Idempotency-Replayed" in reply.headers) == (201, False)
+
+
 async def test_a_key_means_another_spawn_in_another_namespace(site: Site) -> None:
     await site.post(ACTORS, {"version": "v1"}, headers=KEY)
     reply = await site.post("/v1/namespaces/elsewhere/actors", {"version": "v1"}, headers=KEY)

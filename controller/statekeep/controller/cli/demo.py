@@ -94,7 +94,9 @@ class Story:
                 f"the dev server does not watch examples/loan ({', '.join(absent)} not there); "
                 "start it on that folder: make run"
             )
-        versions = (await self._caller.get("/v1/versions"))["versions"]
+        versions = (await self._caller.get("/v1/versions", machine="loan", limit="1000"))[
+            "versions"
+        ]
         applied = {v["name"] for v in versions if v["standing"] == "Applied"}
         if "loan-v2" in applied and not self._borrowed.is_open:
             raise CallFailed(
@@ -219,7 +221,9 @@ class Story:
     async def _until(self, name: str, is_there: Callable[[Any], object]) -> Any:
         """Return the version once it is as wanted; the server looks at its files now and then."""
         for _ in range(int(PATIENCE_S / POLL_S)):
-            versions = (await self._caller.get("/v1/versions"))["versions"]
+            versions = (await self._caller.get("/v1/versions", machine="loan", limit="1000"))[
+                "versions"
+            ]
             if any(version["name"] == name for version in versions):
                 version = await self._caller.get(f"/v1/versions/{name}")
                 if is_there(version):

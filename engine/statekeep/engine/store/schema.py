@@ -194,22 +194,28 @@ actor = sa.Table(
     _to("spawn_configuration_id", "configuration.id", sa.BigInteger),
     _time("created_at"),
     _time("updated_at"),
-    _text("idempotency_key", nullable=True),
     sa.UniqueConstraint("namespace", "id"),
-    # A retry finds the actor that it made.
-    sa.Index(
-        "actor_idempotency_idx",
-        "namespace",
-        "idempotency_key",
-        unique=True,
-        postgresql_where="idempotency_key IS NOT NULL",
-    ),
     # Pages of a machine's actors, in order.
     sa.Index(None, "machine_id", "id"),
     # The key follows from the name, so that every table can be spread over nodes by it alone.
     sa.CheckConstraint(ACTOR_KEY, name="key"),
     sa.CheckConstraint("seq >= 0", name="seq"),
     comment="One running instance; it points to its cohort.",
+)
+
+spawn_key = sa.Table(
+    "spawn_key",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
+    # Deferred: a key is claimed before the actor is there, so that of two spawns one waits for the other.
+    sa.Column(
+        "actor_key",
+        sa.Uuid,
+        sa.ForeignKey(f"{SCHEMA}.actor.key", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    ),
+    comment="Idempotency keys of spawns: a retry finds the actor that it made.",
 )
 
 event = sa.Table(

@@ -71,16 +71,16 @@ async def spawn(
     sealed = None if wish.context is None else database.keys.seal(wish.context, context_place(key))
 
     async def work(connection: AsyncConnection) -> Spawned | Taken | KeyReused:
-        if (first := await _first(connection, catalogue, wish, sealed)) is not None:
-            return first
+        if wish.idempotency_key is not None and not await _claim(connection, wish, key):
+            return await _first(connection, catalogue, wish, sealed)
         existing = await _digest(connection, key)
         created = False
         if existing is None:
             version = await _target(connection, catalogue, wish)
             created = await _insert(connection, version, wish, key, sealed)
-            if not created and (first := await _first(connection, catalogue, wish, sealed)):
-                return first
             existing = wish.digest if created else await _digest(connection, key)
+        if wish.idempotency_key is not None and not created:
+            await _release(connection, wish)
         actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
         assert actor is not None
         return Spawned(actor, created) if existing == wish.digest else Taken(actor)
@@ -88,39 +88,55 @@ async def spawn(
     return await database.transact(work)
 
 
+async def _claim(connection: AsyncConnection, wish: Spawn, key: UUID) -> bool:
+    """Take the wish's idempotency key; return whether it was free. Waits for whoever is taking it."""
+    claimed = await connection.execute(
+        insert(schema.spawn_key)
+        .values(namespace=wish.namespace, idempotency_key=wish.idempotency_key, actor_key=key)
+        .on_conflict_do_nothing()
+        .returning(schema.spawn_key.c.actor_key)
+    )
+    return claimed.first() is not None
+
+
+async def _release(connection: AsyncConnection, wish: Spawn) -> None:
+    """Give the key back: it has made no actor, so there is no first answer that it stands for."""
+    table = schema.spawn_key
+    await connection.execute(
+        sa.delete(table).where(
+            table.c.namespace == wish.namespace, table.c.idempotency_key == wish.idempotency_key
+        )
+    )
+
+
 async def _first(
     connection: AsyncConnection, catalogue: Catalogue, wish: Spawn, sealed: bytes | None
-) -> Spawned | KeyReused | None:
-    """Return the answer that the wish's idempotency key has had; ``None`` where it has had none.
+) -> Spawned | KeyReused:
+    """Return the answer that the wish's idempotency key has had.
 
     The actor may have moved on since, but how it began is known, and the same wish brings the same context.
     """
-    if wish.idempotency_key is None:
-        return None
-    table = schema.actor
-    query = sa.select(table.c.id, table.c.body_digest, table.c.spawn_configuration_id).where(
-        table.c.namespace == wish.namespace, table.c.idempotency_key == wish.idempotency_key
+    table, actor = schema.spawn_key, schema.actor
+    query = (
+        sa.select(actor.c.id, actor.c.body_digest, actor.c.spawn_configuration_id)
+        .join(table, table.c.actor_key == actor.c.key)
+        .where(table.c.namespace == wish.namespace, table.c.idempotency_key == wish.idempotency_key)
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return None
+    row = (await connection.execute(query)).one()
     if (row.id, row.body_digest) != (wish.actor_id, wish.digest):
-        return KeyReused(wish.idempotency_key)
-    actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
-    assert actor is not None
+        return KeyReused(wish.idempotency_key or "")
+    now = await find(connection, catalogue, wish.namespace, wish.actor_id)
+    assert now is not None
     began = await catalogue.configurations(connection, {row.spawn_configuration_id})
-    return Spawned(
-        replace(
-            actor,
-            configuration=began[row.spawn_configuration_id],
-            seq=0,
-            fingerprint=show(fingerprint(())),
-            context=sealed,
-            updated_at=actor.created_at,
-        ),
-        created=False,
-        repeated=True,
+    then = replace(
+        now,
+        configuration=began[row.spawn_configuration_id],
+        seq=0,
+        fingerprint=show(fingerprint(())),
+        context=sealed,
+        updated_at=now.created_at,
     )
+    return Spawned(then, created=False, repeated=True)
 
 
 async def _digest(connection: AsyncConnection, key: UUID) -> bytes | None:
@@ -170,7 +186,6 @@ async def _insert(
             seq=0,
             context=sealed,
             body_digest=wish.digest,
-            idempotency_key=wish.idempotency_key,
             spawn_epoch=epoch,
             spawn_configuration_id=configuration_id,
             created_at=now,

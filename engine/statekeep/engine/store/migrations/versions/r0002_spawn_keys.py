@@ -1,18 +1,24 @@
-"""Let an actor remember the idempotency key of its spawn.
-
-Older code may go on running: it leaves the column empty.
-"""
+"""Remember the idempotency keys of spawns. Older code may go on running: it writes none."""
 
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
 
+TABLE = """
+CREATE TABLE statekeep.spawn_key (
+  namespace       text NOT NULL,
+  idempotency_key text NOT NULL,
+  actor_key       uuid NOT NULL CONSTRAINT spawn_key_actor_key_fkey
+    REFERENCES statekeep.actor (key) DEFERRABLE INITIALLY DEFERRED,
+  CONSTRAINT spawn_key_pkey PRIMARY KEY (namespace, idempotency_key)
+);
+
+COMMENT ON TABLE statekeep.spawn_key IS
+  'Idempotency keys of spawns: a retry finds the actor that it made.';
+"""
+
 
 def upgrade() -> None:
-    """Add the column, and the index by which a retry finds the actor that it made."""
-    op.execute("ALTER TABLE statekeep.actor ADD COLUMN idempotency_key text")
-    op.execute(
-        "CREATE UNIQUE INDEX actor_idempotency_idx ON statekeep.actor (namespace, idempotency_key)"
-        " WHERE idempotency_key IS NOT NULL"
-    )
+    """Create the table."""
+    op.execute(TABLE)
