@@ -174,7 +174,7 @@ async def _insert(
     cohort_id, configuration_id = await _birthplace(connection, target)
     machine = schema.machine
     epoch = sa.select(machine.c.epoch).where(machine.c.id == target.machine_id).scalar_subquery()
-    now = sa.func.clock_timestamp()
+    now = sa.func.statement_timestamp()
     inserted = await connection.execute(
         insert(schema.actor)
         .values(
