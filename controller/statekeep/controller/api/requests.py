@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -56,7 +58,7 @@ def query(request: web.Request, kind: type[P]) -> P:
 
 def _read_query(request: web.Request, kind: type[P]) -> P:
     """Return a query as a value; a parameter that is unknown or there twice must not go unnoticed."""
-    types = {field.encode_name: field.type for field in _fields(kind)}
+    types = _types(kind)
     values: dict[str, str | int | bool] = {}
     for name, raw in request.query.items():
         if name not in types:
@@ -74,10 +76,12 @@ def _read_query(request: web.Request, kind: type[P]) -> P:
         ) from error
 
 
-def _fields(kind: type[Parameters]) -> tuple[msgspec.inspect.Field, ...]:
+@cache
+def _types(kind: type[Parameters]) -> Mapping[str, msgspec.inspect.Type]:
+    """Return the types of the parameters, by name; looking them up takes longer than the rest of a request."""
     described = msgspec.inspect.type_info(kind)
     assert isinstance(described, msgspec.inspect.StructType)
-    return described.fields
+    return {field.encode_name: field.type for field in described.fields}
 
 
 def _scalar(raw: str, kind: msgspec.inspect.Type) -> str | int | bool:
