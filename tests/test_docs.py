@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import yaml
 
 from statekeep.controller.access.modes import NONE, Mode
 from statekeep.controller.access.scopes import SCOPES
-from statekeep.controller.api.routes import ROUTES
+from statekeep.controller.api.kinds import KINDS
+from statekeep.controller.api.routes import PROBES, ROUTES
 from statekeep.controller.cli.keys import keys
 from statekeep.controller.cli.main import COMMANDS, statekeep
 from statekeep.controller.manifest.codes import Code
@@ -110,12 +110,20 @@ def test_every_code_of_a_manifest_is_explained() -> None:
     assert [code for code in Code if f"| `{code}` |" not in text] == []
 
 
-def test_every_kind_of_problem_is_documented() -> None:
+def test_every_kind_of_problem_is_documented_with_its_status() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
-    for path in (ROOT / "controller" / "statekeep" / "controller" / "api").glob("*.py"):
-        for kind in re.findall(r'Problem\(\s*HTTPStatus\.\w+,\s*"([a-z-]+)"', path.read_text()):
-            assert f"`{kind}`" in text, kind
-    assert HTTPStatus.NOT_FOUND.phrase.lower().replace(" ", "-") in text
+    rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \| (\w+) \|", text, re.MULTILINE)
+    told = {kind: status for names, status in rows for kind in re.findall(r"`([a-z-]+)`", names)}
+    known = {kind: str(meant.status.value) for kind, meant in KINDS.items()}
+    assert told == known | {"refused": "4xx"}
+
+
+def test_every_call_is_in_the_overview() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    for route in ROUTES:
+        assert f"`{route.method} /v1{route.path}" in text, route.path
+    for probe in PROBES:
+        assert f"`GET {probe.path}`" in text
 
 
 def names() -> Iterator[tuple[Path, str]]:

@@ -127,3 +127,47 @@ async def test_decisions_come_in_the_order_in_which_they_were_made(site: Site) -
     rows = [(one["version"], one["outcome"], one["before"]["version"]) for one in decisions]
     assert rows == [("v2", "Migrate", "v1"), ("v3", "Stay", "v2"), ("v4", "Migrate", "v2")]
     assert await site.place("alice") == ("v4", "documents")
+
+
+async def test_whoever_has_an_actor_as_it_is_need_not_get_it_again(site: Site) -> None:
+    await site.spawn("a", "v1", "START")
+    for path in (f"{ACTORS}/a", f"{ACTORS}/a/snapshot"):
+        tag = (await site.get(path)).headers["ETag"]
+        for known in (tag, f'"0", {tag}', f"W/{tag}", "*"):
+            reply = await site.call("GET", path, headers={"If-None-Match": known})
+            assert (reply.status, reply.raw, reply.headers["ETag"]) == (304, b"", tag)
+        for other in ('"0"', '"1"', "nonsense", ""):
+            assert (await site.call("GET", path, headers={"If-None-Match": other})).status == 200
+
+
+async def test_an_event_changes_the_tag_and_so_does_a_migration(site: Site) -> None:
+    await site.spawn("a", "v1", "START")
+    path = f"{ACTORS}/a"
+    tags = [(await site.get(path)).headers["ETag"]]
+    await site.send("a", "PAY")
+    tags.append((await site.get(path)).headers["ETag"])
+    await site.migrate()
+    reply = await site.call("GET", path, headers={"If-None-Match": tags[-1]})
+    assert (reply.status, reply.body["version"], reply.body["seq"]) == (200, "v2", 2)
+    assert reply.headers["ETag"] not in tags
+    sent = await site.send("a", "VERIFY", {"If-Match": reply.headers["ETag"]})
+    assert (sent.status, sent.body["seq"]) == (200, 3)
+    assert (await site.send("a", "UPLOAD", {"If-Match": tags[0]})).status == 412
+
+
+async def test_decisions_come_in_pages_too(site: Site) -> None:
+    await site.spawn("a", "v1", "START", "PAY")
+    for number in range(2, 7):
+        await site.declare(f"v{number}", LOAN_2, parent=f"v{number - 1}", apply=True)
+    whole = (await site.get(f"{ACTORS}/a/decisions")).body
+    assert [one["version"] for one in whole["decisions"]] == ["v2", "v3", "v4", "v5", "v6"]
+    assert "nextCursor" not in whole
+    for limit in (1, 2, 4, 5):
+        paged = await site.pages(f"{ACTORS}/a/decisions", "decisions", limit=limit)
+        assert paged == whole["decisions"]
+
+
+async def test_a_parameter_that_is_given_twice_is_refused(site: Site) -> None:
+    reply = await site.call("GET", f"{ACTORS}?status=done&status=active")
+    assert (reply.status, reply.kind) == (422, "invalid")
+    assert "more than once" in reply.detail

@@ -93,6 +93,9 @@ async def test_actors_that_come_and_go_while_a_version_is_applied_end_in_one_pla
         return name
 
     names, _ = await together(together(*(live(number) for number in range(40))), site.migrate())
+    await (
+        site.migrate()
+    )  # a kind of move that came up in between holds it until somebody looks again
     migration = (await site.get("/v1/versions/v2")).body["migration"]
     moved = [name for name in names if (await site.actor(name))["version"] == "v2"]
     assert len(moved) == migration["migrated"]

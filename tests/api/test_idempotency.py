@@ -1,7 +1,14 @@
 """A retry with the same key gets the first answer, whatever has happened since."""
 
+import json
+from dataclasses import replace
+
 import pytest
-from tests.api.conftest import Reply, Site, together
+from tests.api.conftest import KEYS, Reply, Site, together
+
+from statekeep.controller.api.app import create
+from statekeep.controller.api.server import listening
+from statekeep.engine.store.database import connect
 
 KEY = {"Idempotency-Key": "k-1"}
 
@@ -70,13 +77,21 @@ async def test_a_strict_refusal_is_repeated_after_the_actor_has_moved_on(
     assert (await site.actor("a"))["seq"] == 1
 
 
-async def test_the_header_may_be_quoted_and_goes_before_the_id_in_the_body(site: Site) -> None:
+async def test_the_header_may_be_quoted_and_the_id_in_the_body_is_the_same_key(site: Site) -> None:
     await site.spawn("a")
     first = await site.send("a", "START", KEY)
     assert (await site.send("a", "START", {"Idempotency-Key": '"k-1"'})).body == first.body
     assert (await site.send("a", "START", id="k-1")).body == first.body
-    other = await site.send("a", "PAY", {"Idempotency-Key": "k-2"}, id="k-1")
-    assert other.body["seq"] == 2
+    assert (await site.send("a", "START", KEY, id="k-1")).body == first.body
+
+
+async def test_a_header_and_an_id_that_differ_are_422_and_name_both(site: Site) -> None:
+    await site.spawn("a")
+    reply = await site.send("a", "START", {"Idempotency-Key": "k-2"}, id="k-1")
+    assert (reply.status, reply.kind) == (422, "invalid")
+    assert "k-1" in reply.detail
+    assert "k-2" in reply.detail
+    assert (await site.actor("a"))["seq"] == 0
 
 
 async def test_the_same_key_with_another_body_is_422(site: Site) -> None:
@@ -144,3 +159,60 @@ async def test_a_retry_at_the_moment_of_a_migration_is_one_event(site: Site) -> 
         assert actor["seq"] == 2
         place = (actor["version"], actor["state"])
         assert place in {("v2", "income"), ("v1", "documents")}
+
+
+async def _stream(site: Site, *items: object) -> list[object]:
+    lines = b"".join(json.dumps(item).encode() + b"\n" for item in items)
+    reply = await site.send_raw("/v1/events", lines, "application/x-ndjson")
+    return [json.loads(line) for line in reply.raw.splitlines()]
+
+
+async def test_the_same_key_twice_in_a_stream_is_one_event_and_a_third_body_is_422(
+    site: Site,
+) -> None:
+    await site.spawn("a")
+    item = {"actor": "a", "type": "START", "id": "k-1", "data": 1}
+    first, second, other = await _stream(site, item, item, item | {"data": 2})
+    assert first == second
+    assert isinstance(other, dict)
+    assert (other["status"], other["type"].rpartition("/")[2]) == (422, "idempotency-key-reused")
+    assert (await site.actor("a"))["seq"] == 1
+
+
+@pytest.mark.parametrize("header", ["Idempotency-Key", "If-Match"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson"])
+async def test_a_header_that_would_stand_for_many_events_is_refused(
+    site: Site, header: str, kind: str
+) -> None:
+    await site.spawn("a")
+    raw = b'{"actor": "a", "type": "START"}'
+    headers = {header: '"0"', "Content-Type": kind}
+    reply = await site.call("POST", "/v1/events", data=raw, headers=headers)
+    assert (reply.status, reply.kind) == (422, "invalid")
+    assert header in reply.detail
+    assert (await site.actor("a"))["seq"] == 0
+
+
+async def test_after_a_restart_every_kind_of_call_is_answered_as_the_first_time(
+    shared_url: str, site: Site
+) -> None:
+    """Another server on the database, which remembers nothing: what is known is in Postgres."""
+
+    async def tell(on: Site) -> list[object]:
+        spawned = await on.post("/v1/actors", {"id": "a", "version": "v1"}, headers=KEY)
+        start = await on.send("a", "START", KEY)
+        ignored = await on.send("a", "APPROVE", {"Idempotency-Key": "k-2"})
+        strict = {"Idempotency-Key": "k-3", "Prefer": "handling=strict"}
+        refused = await on.send("a", "APPROVE", strict)
+        item = {"actor": "a", "type": "PAY", "id": "k-4"}
+        listed = await on.batch([item])
+        streamed = await _stream(on, item | {"type": "UPLOAD", "id": "k-5"})
+        single = [(reply.status, reply.body) for reply in (spawned, start, ignored, refused)]
+        return [*single, listed, streamed]
+
+    first = await tell(site)
+    database = connect(shared_url, KEYS)
+    async with listening(create(database, site.namespace), "127.0.0.1", 0) as url:
+        assert await tell(replace(site, database=database, url=url)) == first
+    await database.close()
+    assert (await site.actor("a"))["seq"] == 3

@@ -68,14 +68,81 @@ async def test_without_an_id_each_call_makes_an_actor(site: Site) -> None:
     assert first.body["id"] != second.body["id"]
 
 
-async def test_without_an_id_the_idempotency_key_stands_for_it(site: Site) -> None:
-    headers = {"Idempotency-Key": "order-17"}
-    first = await site.post(ACTORS, {"version": "v1"}, headers=headers)
+KEY = {"Idempotency-Key": "order-17"}
+
+
+async def test_without_an_id_the_idempotency_key_makes_one(site: Site) -> None:
+    first = await site.post(ACTORS, {"version": "v1"}, headers=KEY)
     quoted = await site.post(ACTORS, {"version": "v1"}, headers={"Idempotency-Key": '"order-17"'})
-    assert (first.status, quoted.status) == (201, 200)
+    assert (first.status, quoted.status) == (201, 201)
     assert first.body == quoted.body
-    other = await site.post(ACTORS, {"version": "v1", "context": {}}, headers=headers)
-    assert other.status == 409
+
+
+async def test_a_retry_with_the_key_gets_the_first_answer_though_the_actor_has_moved_on(
+    site: Site,
+) -> None:
+    wish = {"id": "a", "version": "v1", "context": {"a": 1}}
+    first = await site.post(ACTORS, wish, headers=KEY)
+    assert "Idempotency-Replayed" not in first.headers
+    await site.send("a", "START", context={"a": 2})
+    await site.send("a", "PAY")
+    await site.migrate()
+    again = await site.post(ACTORS, wish, headers=KEY)
+    assert (again.status, again.body) == (201, first.body)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (again.headers["ETag"], again.headers["Location"]) == ('"0"', "/v1/actors/a")
+    assert (await site.actor("a"))["context"] == {"a": 2}
+
+
+@pytest.mark.parametrize("first", [{"version": "v1"}, {"id": "a", "version": "v1"}], ids=repr)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"version": "v1", "context": {}},
+        {"machine": "loan"},
+        {"id": "b", "version": "v1"},
+        {"id": "a", "version": "v1", "context": {}},
+    ],
+    ids=repr,
+)
+async def test_the_same_key_with_another_body_is_422_and_spawns_nobody(
+    site: Site, first: dict[str, object], other: dict[str, object]
+) -> None:
+    assert (await site.post(ACTORS, first, headers=KEY)).status == 201
+    reply = await site.post(ACTORS, other, headers=KEY)
+    assert (reply.status, reply.kind) == (422, "idempotency-key-reused")
+    assert len((await site.get(ACTORS)).body["actors"]) == 1
+
+
+async def test_a_spawn_that_is_refused_does_not_use_up_its_key(site: Site) -> None:
+    await site.spawn("a", "v1", context={"a": 1})
+    for refused in ({"id": "a", "version": "v1"}, {"version": "nobody"}):
+        assert (await site.post(ACTORS, refused, headers=KEY)).status in (409, 422)
+    reply = await site.post(ACTORS, {"version": "v1"}, headers=KEY)
+    assert (reply.status, "Idempotency-Replayed" in reply.headers) == (201, False)
+
+
+async def test_a_key_means_another_spawn_in_another_namespace(site: Site) -> None:
+    await site.post(ACTORS, {"version": "v1"}, headers=KEY)
+    reply = await site.post("/v1/namespaces/elsewhere/actors", {"version": "v1"}, headers=KEY)
+    assert reply.kind == "invalid"  # there is no such version, but the key is free
+
+
+@pytest.mark.parametrize("wish", [{"version": "v1"}, {"id": "a", "version": "v1"}], ids=repr)
+async def test_fifty_equal_spawns_at_once_under_one_key_are_one_answer(
+    site: Site, wish: dict[str, object]
+) -> None:
+    replies = await together(*(site.post(ACTORS, wish, headers=KEY) for _ in range(50)))
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.raw for reply in replies}) == 1
+    assert sum("Idempotency-Replayed" not in reply.headers for reply in replies) == 1
+
+
+async def test_different_spawns_at_once_under_one_key_make_one_actor(site: Site) -> None:
+    wishes = [{"id": f"a{number}", "version": "v1"} for number in range(20)]
+    replies = await together(*(site.post(ACTORS, wish, headers=KEY) for wish in wishes))
+    assert sorted(reply.status for reply in replies) == [201] + [422] * 19
+    assert len((await site.get(ACTORS)).body["actors"]) == 1
 
 
 @pytest.mark.parametrize(

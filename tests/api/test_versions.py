@@ -49,6 +49,17 @@ async def test_a_version_is_listed_with_its_actors_by_state(site: Site) -> None:
     assert "appliedAt" not in two
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 1_000])
+async def test_versions_come_in_pages_and_by_machine(site: Site, limit: int) -> None:
+    await site.declare("counter", COUNTER)
+    await site.declare("v2", LOAN_2, parent="v1")
+    names = [one["name"] for one in await site.pages("/v1/versions", "versions", limit=limit)]
+    assert names == ["v1", "counter", "v2"]
+    loans = await site.pages("/v1/versions", "versions", limit=limit, machine="loan")
+    assert [one["name"] for one in loans] == ["v1", "v2"]
+    assert (await site.get("/v1/versions", machine="nobody")).body == {"versions": []}
+
+
 async def test_a_proposed_version_comes_with_its_preview_and_an_applied_one_with_its_migration(
     site: Site,
 ) -> None:

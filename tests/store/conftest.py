@@ -20,7 +20,7 @@ from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
-from statekeep.engine.store.events import Answer, Event, Outcome
+from statekeep.engine.store.events import Answer, Event, KeyReused, Outcome
 from statekeep.engine.store.processing import process
 from statekeep.engine.store.spawning import Spawn, Spawned, Taken
 from statekeep.engine.store.versions import StoredVersion
@@ -106,7 +106,7 @@ class World:
             digest=hashlib.sha256(target.encode() + (context or b"")).digest(),
         )
 
-    async def ask(self, wish: Spawn) -> Spawned | Taken:
+    async def ask(self, wish: Spawn) -> Spawned | Taken | KeyReused:
         """Ask for an actor."""
         return await spawning.spawn(self.database, self.catalogue, wish)
 
@@ -159,9 +159,11 @@ class World:
     async def log(self, actor_id: str) -> Sequence[Logged]:
         """Return all that an actor has processed."""
         key = actor_key(self.namespace, ActorId(actor_id))
-        return await self.database.read(
-            lambda connection: actors.log(connection, self.catalogue, key, after=0, limit=10**6)
+        everything = {"after": 0, "limit": 10**6, "most_bytes": 10**9}
+        page = await self.database.read(
+            lambda connection: actors.log(connection, self.catalogue, key, **everything)
         )
+        return page.events
 
     async def decisions(self, actor_id: str) -> Sequence[Explained]:
         """Return the decisions that concerned an actor."""

@@ -1,53 +1,74 @@
 """Routes: spawn, read and list actors, their history and the decisions that concerned them."""
 
+import hashlib
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.controller.api import bodies, requests
+from statekeep.controller.api import bodies, queries, requests, scalars
 from statekeep.controller.api.authorization import may
 from statekeep.controller.api.problems import Problem, invalid, missing, note
 from statekeep.controller.api.state import State, state
 from statekeep.engine.errors import SealBroken
 from statekeep.engine.ids import ActorId, MachineName, VersionName
+from statekeep.engine.routing.decision import Reason
 from statekeep.engine.store import actors, audit, spawning
 from statekeep.engine.store.actors import Actor, Logged, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
+from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.keyring import context_place, event_place
 from statekeep.engine.store.processing import MAX_CONTEXT_BYTES
-from statekeep.engine.store.spawning import Spawn, Taken
+from statekeep.engine.store.spawning import Spawn, Spawned, Taken
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+"""Payloads on one page of a history; each may have a megabyte."""
 
 SPAWN_SPACE = uuid.UUID("5a7e4b1e-9d55-4b4f-8f5e-0b6b0f3c8a11")
 """Where ids of actors come from whose spawn named an idempotency key and no id."""
 
 
 async def spawn(request: web.Request) -> web.Response:
-    """``POST /v1/actors``."""
-    requests.only(request)
+    """Spawn an actor.
+
+    The same id and body again find the actor that there is, wherever it stands by now. A retry with the
+    same `Idempotency-Key` gets the first answer; without an id, the key makes one.
+    """
     wish = _wish(request, await requests.body(request, bodies.SpawnRequest))
     shared = state(request)
     result = await spawning.spawn(shared.database, shared.catalogue, wish)
-    if isinstance(result, Taken):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "actor-exists",
-            f"actor {wish.actor_id} exists and was spawned with another body",
-        )
-    actor = result.actor
-    # Whoever spawns again what somebody spawned must not learn what has become of its context.
-    may_read = result.created or await may(request, "get", "actors", actor.id)
-    return requests.json_response(
-        shown(shared, actor, with_context=may_read),
-        status=HTTPStatus.CREATED if result.created else HTTPStatus.OK,
-        headers={"ETag": f'"{actor.seq}"', "Location": f"{request.path}/{actor.id}"},
-    )
+    match result:
+        case Taken():
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "actor-exists",
+                f"actor {wish.actor_id} exists and was spawned with another body",
+            )
+        case KeyReused(key):
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                f"the key {key} belongs to a spawn with another body: use a new one",
+            )
+        case Spawned(actor, created, repeated):
+            headers = {"ETag": f'"{actor.seq}"', "Location": f"{request.path}/{actor.id}"}
+            if repeated:
+                headers["Idempotency-Replayed"] = "true"
+            # Whoever spawns again what somebody spawned must not learn what has become of its context.
+            may_read = created or await may(request, "get", "actors", actor.id)
+            return requests.json_response(
+                shown(shared, actor, with_context=may_read),
+                status=HTTPStatus.CREATED if created or repeated else HTTPStatus.OK,
+                headers=headers,
+            )
+        case other:
+            assert_never(other)
 
 
 def _wish(request: web.Request, body: bodies.SpawnRequest) -> Spawn:
@@ -74,37 +95,40 @@ def _wish(request: web.Request, body: bodies.SpawnRequest) -> Spawn:
         target=MachineName(target) if by_machine else VersionName(target),
         by_machine=by_machine,
         context=context,
+        idempotency_key=key,
         digest=requests.digest([by_machine, target, context and context.decode()]),
     )
 
 
 async def read(request: web.Request) -> web.Response:
-    """``GET /v1/actors/{id}``."""
-    requests.only(request)
+    """Read an actor.
+
+    It comes with its context, opened.
+    """
     actor = await _actor(request)
+    tag = _tag(actor)
+    if requests.has(request, tag):
+        return requests.not_modified(tag)
     return requests.json_response(
-        shown(state(request), actor, with_context=True), headers={"ETag": f'"{actor.seq}"'}
+        shown(state(request), actor, with_context=True), headers={"ETag": tag}
     )
 
 
 async def index(request: web.Request) -> web.Response:
-    """``GET /v1/actors``."""
-    requests.only(request, "version", "machine", "state", "status", "cursor", "limit")
-    query = request.query
-    status = query.get("status")
-    if status not in (None, "active", "done"):
-        raise invalid("status is active or done")
+    """List actors.
+
+    In the order of their ids. Filters that are given must all hold.
+    """
+    query = requests.query(request, queries.ActorFilter)
     selection = Selection(
         namespace=requests.namespace(request),
-        machine=MachineName(query["machine"]) if "machine" in query else None,
-        version=VersionName(query["version"]) if "version" in query else None,
-        state=query.get("state"),
-        done=None if status is None else status == "done",
+        machine=None if query.machine is UNSET else MachineName(query.machine),
+        version=None if query.version is UNSET else VersionName(query.version),
+        state=None if query.state is UNSET else query.state,
+        done=None if query.status is UNSET else query.status == "done",
     )
-    _refuse_nul(selection.machine, selection.version, selection.state)
-    after = requests.position(query.get("cursor"), tuple[bodies.ActorId])
-    limit = requests.page_size(request)
-    shared = state(request)
+    after = requests.position(query.cursor, tuple[scalars.ActorId])
+    limit, shared = query.limit, state(request)
     found = await shared.database.read(
         lambda connection: actors.select(
             connection,
@@ -123,27 +147,30 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def history(request: web.Request) -> web.Response:
-    """``GET /v1/actors/{id}/events``."""
-    requests.only(request, "cursor", "limit")
+    """Read an actor's history.
+
+    The events that it has processed, with their payloads, oldest first. An event that no transition took is not in it.
+    """
+    page = requests.query(request, queries.Page)
     actor = await _actor(request)
-    after = requests.position(request.query.get("cursor"), tuple[bodies.RowId])
-    limit = requests.page_size(request)
+    after = requests.position(page.cursor, tuple[scalars.RowId])
     shared = state(request)
-    logged = await shared.database.read(
+    found = await shared.database.read(
         lambda connection: actors.log(
             connection,
             shared.catalogue,
             actor.key,
             after=after[0] if after else 0,
-            limit=limit + 1,
+            limit=page.limit,
+            most_bytes=MAX_PAGE_BYTES,
         )
     )
-    events = [_logged(shared, actor, one) for one in logged[:limit]]
+    events = [_logged(shared, actor, one) for one in found.events]
     return requests.json_response(
         bodies.HistoryResponse(
             id=actor.id,
             events=events,
-            next_cursor=requests.cursor(events[-1].seq) if len(logged) > limit else UNSET,
+            next_cursor=UNSET if found.is_last else requests.cursor(events[-1].seq),
         )
     )
 
@@ -164,43 +191,66 @@ def _logged(shared: State, actor: Actor, one: Logged) -> bodies.LoggedResponse:
 
 
 async def decisions(request: web.Request) -> web.Response:
-    """``GET /v1/actors/{id}/decisions``."""
-    requests.only(request)
+    """Ask why an actor moved.
+
+    Or why it did not: one decision for every deployment that concerned it, oldest first.
+    """
+    page = requests.query(request, queries.Page)
+    after = requests.position(page.cursor, tuple[scalars.RowId])
     actor = await _actor(request)
     shared = state(request)
     explained = await shared.database.read(
         lambda connection: audit.decisions(connection, shared.catalogue, actor.key)
     )
+    # A machine's deployments follow one another: their numbers grow as their epochs do.
+    rest = [one for one in explained if after is None or one.deployment_id > after[0]]
+    shown = rest[: page.limit]
     return requests.json_response(
-        bodies.DecisionsResponse(decisions=[decision(one) for one in explained])
+        bodies.DecisionsResponse(
+            decisions=[decision(one) for one in shown],
+            next_cursor=requests.cursor(shown[-1].deployment_id)
+            if len(rest) > len(shown)
+            else UNSET,
+        )
     )
 
 
 async def snapshot(request: web.Request) -> web.Response:
-    """``GET /v1/actors/{id}/snapshot``: what XState's ``createActor(machine, {snapshot})`` takes."""
-    requests.only(request)
+    """Read a snapshot for XState.
+
+    What `createActor(machine, {snapshot})` of `xstate` accepts.
+    """
     actor = await _actor(request)
+    tag = _tag(actor)
+    if requests.has(request, tag):
+        return requests.not_modified(tag)
     database = state(request).database
     stored = await database.read(lambda connection: actors.document(connection, actor))
-    context: object = {}
+    context: Any = {}
     if actor.context is not None:
         context = msgspec.Raw(database.keys.open(actor.context, context_place(actor.key)))
     remembered = stored.get("historyValue")
     history_value = {
-        history_id: [{"id": state_id} for state_id in state_ids]
+        history_id: [bodies.HistoryState(id=str(state_id)) for state_id in state_ids]
         for history_id, state_ids in (remembered if isinstance(remembered, dict) else {}).items()
         if isinstance(state_ids, list)
     }
     return requests.json_response(
-        {
-            "status": stored["status"],
-            "value": stored["value"],
-            "historyValue": history_value,
-            "context": context,
-            "children": {},
-        },
-        headers={"ETag": f'"{actor.seq}"'},
+        bodies.SnapshotResponse(
+            status="done" if actor.configuration.done else "active",
+            value=stored["value"],
+            history_value=history_value,
+            context=context,
+            children={},
+        ),
+        headers={"ETag": tag},
     )
+
+
+def _tag(actor: Actor) -> str:
+    """Return what changes whenever the actor does: an event moves its seq, a migration its version."""
+    mark = hashlib.sha256(actor.configuration.version.encode()).hexdigest()[:8]
+    return f'"{actor.seq}-{mark}"'
 
 
 async def _actor(request: web.Request) -> Actor:
@@ -220,15 +270,10 @@ async def _actor(request: web.Request) -> Actor:
 def _is_id(text: str) -> bool:
     """Return whether an actor could have that id at all."""
     try:
-        msgspec.convert(text, bodies.ActorId)
+        msgspec.convert(text, scalars.ActorId)
     except msgspec.ValidationError:
         return False
     return True
-
-
-def _refuse_nul(*texts: str | None) -> None:
-    if any(text and "\0" in text for text in texts):
-        raise invalid("a filter holds a NUL character, which no name has")
 
 
 def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.ActorResponse:
@@ -247,9 +292,7 @@ def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.
     )
 
 
-def _opened(
-    shared: State, sealed: bytes | None, place: bytes
-) -> tuple[msgspec.Raw | UnsetType, str | UnsetType]:
+def _opened(shared: State, sealed: bytes | None, place: bytes) -> tuple[Any, str | UnsetType]:
     """Return the JSON of a sealed value, or why it does not open: the rest of the answer is good all the same."""
     if sealed is None:
         return UNSET, UNSET
@@ -283,7 +326,7 @@ def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionRes
         outcome="Stay" if one.after is None else "Migrate",
         before=_place(one.before),
         after=UNSET if one.after is None else _place(one.after),
-        reason=one.reason or UNSET,
+        reason=UNSET if one.reason is None else Reason(one.reason),
         detail=one.detail or UNSET,
         skipped=dict(one.skipped) or UNSET,
         fingerprint=one.fingerprint,

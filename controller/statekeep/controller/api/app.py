@@ -9,19 +9,13 @@ from aiohttp import web
 
 from statekeep.controller.access.callers import Guard
 from statekeep.controller.access.modes import Mode
-from statekeep.controller.api import (
-    admission,
-    authorization,
-    health,
-    observation,
-    problems,
-    requests,
-)
+from statekeep.controller.api import admission, authorization, observation, problems, requests
 from statekeep.controller.api.admission import Admission
 from statekeep.controller.api.batcher import Batcher
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.observation import AccessLog
-from statekeep.controller.api.routes import ROUTES
+from statekeep.controller.api.reference import Reference
+from statekeep.controller.api.routes import PROBES, ROUTES, Handler, Route
 from statekeep.controller.api.state import STATE, State
 from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
@@ -76,13 +70,24 @@ def create(
     app.cleanup_ctx.append(partial(_serving, database, metrics))
     if exposes_metrics:
         app.router.add_get("/metrics", partial(_metrics, metrics))
-    app.router.add_get("/healthz", health.live)
-    app.router.add_get("/readyz", health.ready)
+    for probe in PROBES:
+        app.router.add_get(probe.path, probe.handler)
     for route in ROUTES:
-        handler = authorization.guarded(route.verb, route.resource, route.handler)
+        handler = authorization.guarded(route.verb, route.resource, _held_to_contract(route))
         for prefix in ("/v1", "/v1/namespaces/{namespace}"):
             app.router.add_route(route.method, prefix + route.path, handler)
+    reference = Reference(namespace)
+    app.router.add_get("/openapi.json", reference.document)
+    app.router.add_get("/docs", reference.page)
     return app
+
+
+def _held_to_contract(route: Route) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        requests.admit(request, route.contract)
+        return await route.handler(request)
+
+    return handler
 
 
 async def _metrics(metrics: Metrics, _: web.Request) -> web.Response:

@@ -1,22 +1,49 @@
-"""Requests and responses as values; names on the wire are camelCase."""
+"""Bodies of requests and responses as values; names on the wire are camelCase.
 
-from datetime import datetime
+``/openapi.json`` is made of these, so every field says what it means where its type does not.
+"""
+
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@~+=,-]*$(?!\n)"
-"""Ids of actors: safe in a URL path as they are. To Python, ``$`` also stands before a last line feed."""
+from statekeep.controller.api.kinds import KINDS, TYPE_BASE
+from statekeep.controller.api.scalars import (
+    ActorId,
+    Context,
+    Count,
+    DeploymentId,
+    EventType,
+    Fingerprint,
+    HistoryPath,
+    Key,
+    Name,
+    Object,
+    Payload,
+    PreviewId,
+    Seq,
+    StateLabel,
+    StateValue,
+    Status,
+    Time,
+)
+from statekeep.engine.routing.decision import Reason
 
-TEXT_PATTERN = r"^[^\x00]*$"
-"""What Postgres can store."""
+Outcome = Literal["Migrate", "Stay"]
 
-ActorId = Annotated[str, Meta(min_length=1, max_length=253, pattern=ID_PATTERN)]
-Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=TEXT_PATTERN)]
-Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=TEXT_PATTERN)]
-RowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Json = dict[str, Any]
+Definition = Annotated[
+    Object, Meta(description="An XState v5 machine config: up to 1 MB, 10,000 states, 100 levels.")
+]
+Detail = Annotated[str, Meta(description="The reason as a sentence, with what it depends on.")]
+NextCursor = Annotated[
+    str,
+    Meta(description="There is more: ask again with this as the cursor. Absent on the last page."),
+]
+PrefixHash = Annotated[
+    Fingerprint,
+    Meta(description="The fingerprint of the history path, if that has no wildcards."),
+]
 
 
 class Request(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -28,196 +55,352 @@ class Response(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True)
 
 
 class SpawnRequest(Request, kw_only=True):
-    """``POST /v1/actors``."""
+    """A wish for an actor, on a version or on the one of a machine that was applied last: name one of the two."""
 
     id: ActorId | UnsetType = UNSET
     version: Name | UnsetType = UNSET
     machine: Name | UnsetType = UNSET
-    context: Json | UnsetType = UNSET
+    context: Context | UnsetType = UNSET
 
 
 class EventRequest(Request, kw_only=True):
-    """``POST /v1/actors/{id}/events``."""
+    """One event for an actor."""
 
-    type: str
-    data: Any = UNSET
-    context: Json | UnsetType = UNSET
-    id: Key | UnsetType = UNSET
-    """An idempotency key, where the header has none."""
-
-
-class BatchEvent(EventRequest, kw_only=True):
-    """One item of ``POST /v1/events``."""
-
-    actor: ActorId
-    if_seq: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
-    strict: bool = False
-
-
-class MigrationRequest(Request, kw_only=True):
-    """``migration`` of a preview request, as in a manifest."""
-
-    unhandled_events: Literal["Stay", "Skip"] = "Stay"
-    completed_actors: Literal["Stay", "Migrate"] = "Stay"
-    unseen_moves: Literal["Hold", "Stay"] = "Hold"
-
-
-class PreviewRequest(Request, kw_only=True):
-    """``POST /v1/previews``."""
-
-    id: Name
-    parent_id: Name
-    history_path: (
+    type: EventType
+    data: Payload = UNSET
+    context: (
         Annotated[
-            list[Annotated[str, Meta(min_length=1, max_length=256, pattern=TEXT_PATTERN)]],
-            Meta(min_length=1, max_length=256),
+            Object,
+            Meta(description="A merge patch (RFC 7396) of the actor's context: `null` removes."),
         ]
         | UnsetType
     ) = UNSET
+    id: (
+        Annotated[
+            Key,
+            Meta(description="An idempotency key, where no header gives one; unique per actor."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class BatchEvent(EventRequest, kw_only=True):
+    """One of many events, with what headers say of a single one."""
+
+    actor: ActorId
+    if_seq: (
+        Annotated[int, Meta(description="Process it only if the actor has this seq.", ge=0)]
+        | UnsetType
+    ) = UNSET
+    strict: Annotated[
+        bool,
+        Meta(description="Refuse it if no transition takes it, as `Prefer: handling=strict` does."),
+    ] = False
+
+
+class MigrationRequest(Request, kw_only=True):
+    """How a version migrates actors, as in a manifest."""
+
+    unhandled_events: Annotated[
+        Literal["Stay", "Skip"],
+        Meta(
+            description="What to do about an event of the history that the new version does not handle."
+        ),
+    ] = "Stay"
+    completed_actors: Annotated[
+        Literal["Stay", "Migrate"], Meta(description="What to do with actors that are done.")
+    ] = "Stay"
+    unseen_moves: Annotated[
+        Literal["Hold", "Stay"],
+        Meta(description="What to do about kinds of move that the approved preview did not show."),
+    ] = "Hold"
+
+
+class PreviewRequest(Request, kw_only=True):
+    """A version that need not exist yet, as in the `spec` of a manifest."""
+
+    id: Annotated[Name, Meta(description="The version's name.")]
+    parent_id: Annotated[Name, Meta(description="The version whose actors it is for.")]
+    history_path: HistoryPath | UnsetType = UNSET
     migration: MigrationRequest = msgspec.field(default_factory=MigrationRequest)
-    definition: Json
+    definition: Definition
 
 
 class StandingResponse(Response, kw_only=True):
     """An actor and where it stands, now or then."""
 
-    id: str
-    machine: str
-    version: str
-    state_value: Any
-    state: str
-    status: Literal["active", "done"]
-    seq: int
-    fingerprint: str
+    id: ActorId
+    machine: Annotated[Name, Meta(description="The machine that it is an instance of.")]
+    version: Annotated[Name, Meta(description="The version that it is on.")]
+    state_value: StateValue
+    state: StateLabel
+    status: Status
+    seq: Seq
+    fingerprint: Fingerprint
 
 
 class ActorResponse(StandingResponse, kw_only=True):
     """An actor as it stands."""
 
-    created_at: datetime
-    updated_at: datetime
-    context: Any = UNSET
-    context_error: str | UnsetType = UNSET
-    """Why the context does not open; then it is left out."""
+    created_at: Time
+    updated_at: Annotated[Time, Meta(description="When it last took an event.")]
+    context: Context | UnsetType = UNSET
+    context_error: Annotated[
+        str | UnsetType, Meta(description="Why the context does not open; then it is left out.")
+    ] = UNSET
 
 
 class ActorsResponse(Response, kw_only=True):
     """A page of actors."""
 
-    actors: list[ActorResponse]
-    next_cursor: str | UnsetType = UNSET
+    actors: Annotated[
+        list[ActorResponse], Meta(description="In the order of their ids; without their contexts.")
+    ]
+    next_cursor: NextCursor | UnsetType = UNSET
 
 
 class AnswerResponse(StandingResponse, kw_only=True):
     """Where an actor stood when an event had been processed."""
 
-    handled: bool
+    handled: Annotated[
+        bool,
+        Meta(
+            description="Whether a transition took the event. If not, nothing changed and the event is not "
+            "in the history; `status: done` says that this actor takes none any more."
+        ),
+    ]
+
+
+Result = Annotated[
+    Any,
+    Meta(
+        description="What became of one event: an answer, or a problem of its own.",
+        extra_json_schema={
+            "anyOf": [
+                {"$ref": "#/components/schemas/AnswerResponse"},
+                {"$ref": "#/components/schemas/ProblemResponse"},
+            ]
+        },
+    ),
+]
 
 
 class LoggedResponse(Response, kw_only=True):
-    """One event of an actor's history."""
+    """One event of an actor's history, and where it led then."""
 
-    seq: int
-    type: str
-    version: str
-    state_value: Any
-    state: str
-    fingerprint: str
-    at: datetime
-    data: Any = UNSET
-    data_error: str | UnsetType = UNSET
-    """Why the payload does not open; then it is left out."""
+    seq: Annotated[Seq, Meta(description="Its place in the history, from 1 on.")]
+    type: EventType
+    version: Annotated[Name, Meta(description="The version that the actor was on.")]
+    state_value: StateValue
+    state: StateLabel
+    fingerprint: Fingerprint
+    at: Annotated[Time, Meta(description="When it was processed.")]
+    data: Payload = UNSET
+    data_error: Annotated[
+        str | UnsetType, Meta(description="Why the payload does not open; then it is left out.")
+    ] = UNSET
 
 
 class HistoryResponse(Response, kw_only=True):
     """A page of an actor's history."""
 
-    id: str
-    events: list[LoggedResponse]
-    next_cursor: str | UnsetType = UNSET
+    id: ActorId
+    events: Annotated[list[LoggedResponse], Meta(description="Oldest first.")]
+    next_cursor: NextCursor | UnsetType = UNSET
+
+
+class HistoryState(Response, kw_only=True):
+    """A state that was active when its history state's parent was left."""
+
+    id: Annotated[str, Meta(description="The state's id.")]
+
+
+class SnapshotResponse(Response, kw_only=True):
+    """A snapshot as XState persists it."""
+
+    status: Status
+    value: StateValue
+    history_value: Annotated[
+        dict[str, list[HistoryState]],
+        Meta(description="What each history state remembers, by its id."),
+    ]
+    context: Context
+    children: Annotated[Object, Meta(description="Always empty: nothing is invoked.")]
 
 
 class Place(Response, kw_only=True):
     """A version and a state of it."""
 
-    version: str
-    state_value: Any
-    state: str
+    version: Name
+    state_value: StateValue
+    state: StateLabel
 
 
 class DecisionResponse(Response, kw_only=True):
     """What one deployment decided of an actor, or of a cohort."""
 
-    deployment: int
-    version: str
-    outcome: Literal["Migrate", "Stay"]
+    deployment: DeploymentId
+    version: Annotated[Name, Meta(description="The version that was deployed.")]
+    outcome: Annotated[Outcome, Meta(description="Whether it moved to that version.")]
     before: Place
     after: Place | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-    detail: str | UnsetType = UNSET
-    skipped: dict[str, int] | UnsetType = UNSET
-    fingerprint: str
-    events: int
-    history_path: list[str] | UnsetType = UNSET
-    prefix_hash: str | UnsetType = UNSET
-    at: datetime
-    actors: int | UnsetType = UNSET
-    actor: str | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
+    detail: Detail | UnsetType = UNSET
+    skipped: (
+        Annotated[
+            dict[str, Count],
+            Meta(
+                description="Events that the replay skipped, with how often: `unhandledEvents: Skip`."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    fingerprint: Fingerprint
+    events: Annotated[int, Meta(description="How many events the history had.", ge=0)]
+    history_path: HistoryPath | UnsetType = UNSET
+    prefix_hash: PrefixHash | UnsetType = UNSET
+    at: Annotated[Time, Meta(description="When it was decided.")]
+    actors: (
+        Annotated[int, Meta(description="How many actors the cohort had.", ge=0)] | UnsetType
+    ) = UNSET
+    actor: ActorId | UnsetType = UNSET
 
 
 class DecisionsResponse(Response, kw_only=True):
-    """Decisions, oldest first, or by cohort."""
+    """A page of decisions."""
 
-    decisions: list[DecisionResponse]
-    next_cursor: str | UnsetType = UNSET
+    decisions: Annotated[
+        list[DecisionResponse],
+        Meta(description="An actor's oldest first; a deployment's by cohort, or by actor id."),
+    ]
+    next_cursor: NextCursor | UnsetType = UNSET
 
 
 class StateCount(Response, kw_only=True):
     """How many actors are in a state."""
 
-    state_value: Any
-    state: str
-    actors: int
+    state_value: StateValue
+    state: StateLabel
+    actors: Count
+
+
+class PreviewCounts(Response, kw_only=True):
+    """How many actors would do what."""
+
+    evaluated: Annotated[int, Meta(description="All actors of the parent.")]
+    would_migrate: Count
+    would_stay: Annotated[int, Meta(description="Those that need a rescue not counted.", ge=0)]
+    needs_rescue: Annotated[
+        int,
+        Meta(
+            description="Those that lived through an event that the new version does not handle.",
+            ge=0,
+        ),
+    ]
+
+
+class MoveCount(Response, kw_only=True):
+    """One kind of move."""
+
+    source: Annotated[StateLabel, Meta(description="The state before.")] = msgspec.field(
+        name="from"
+    )
+    target: Annotated[StateLabel, Meta(description="The state after.")] = msgspec.field(name="to")
+    skipped: (
+        Annotated[list[EventType], Meta(description="Events that the replay skips.")] | UnsetType
+    ) = UNSET
+    actors: Count
+
+
+class StayCount(Response, kw_only=True):
+    """One kind of stay."""
+
+    state: StateLabel
+    reason: Reason
+    detail: Detail
+    actors: Count
+
+
+class RestCount(Response, kw_only=True):
+    """What a list leaves out."""
+
+    kinds: Annotated[int, Meta(description="Rows that are not shown.", ge=1)]
+    actors: Annotated[int, Meta(description="Actors in them.", ge=0)]
+
+
+class PreviewSummary(Response, kw_only=True):
+    """What deploying a version would do now, by kinds of move and of stay."""
+
+    id: PreviewId
+    approve: Annotated[str, Meta(description="The annotation that approves it, as a line of YAML.")]
+    actors: PreviewCounts
+    moves: Annotated[list[MoveCount], Meta(description="Most actors first.")]
+    stays: Annotated[list[StayCount], Meta(description="Most actors first.")]
+    more_moves: RestCount | UnsetType = UNSET
+    more_stays: RestCount | UnsetType = UNSET
+
+
+class MigrationResponse(Response, kw_only=True):
+    """What the deployment of a version did."""
+
+    deployment: DeploymentId
+    preview_id: PreviewId
+    approval: Annotated[Literal["Manual", "Automatic"], Meta(description="Who said yes.")]
+    migrated: Annotated[int, Meta(description="Actors that came over.", ge=0)]
+    stayed: Annotated[
+        int, Meta(description="Actors that did not; those that need a rescue not counted.", ge=0)
+    ]
+    needs_rescue: Count
+    started_at: Time
+    completed_at: Time
 
 
 class VersionResponse(Response, kw_only=True):
     """A version with its actors."""
 
-    name: str
-    machine: str
-    standing: Literal["Proposed", "Applied"]
-    created_at: datetime
-    actors: int
-    states: list[StateCount]
-    parent_id: str | UnsetType = UNSET
-    history_path: list[str] | UnsetType = UNSET
-    applied_at: datetime | UnsetType = UNSET
-    definition: Any = UNSET
-    preview: Any = UNSET
-    migration: Any = UNSET
+    name: Name
+    machine: Name
+    standing: Annotated[
+        Literal["Proposed", "Applied"], Meta(description="Only applied versions have actors.")
+    ]
+    created_at: Time
+    actors: Count
+    states: Annotated[list[StateCount], Meta(description="The states that have actors.")]
+    parent_id: (
+        Annotated[Name, Meta(description="The version before it; a root has none.")] | UnsetType
+    ) = UNSET
+    history_path: HistoryPath | UnsetType = UNSET
+    applied_at: Time | UnsetType = UNSET
+    definition: Definition | UnsetType = UNSET
+    preview: PreviewSummary | UnsetType = UNSET
+    migration: MigrationResponse | UnsetType = UNSET
 
 
 class VersionsResponse(Response, kw_only=True):
-    """Every version of a namespace."""
+    """A page of versions."""
 
-    versions: list[VersionResponse]
+    versions: Annotated[
+        list[VersionResponse],
+        Meta(description="Oldest first; without definitions, previews and migrations."),
+    ]
+    next_cursor: NextCursor | UnsetType = UNSET
 
 
 class Passenger(Response, kw_only=True):
     """One actor in a preview's list."""
 
-    id: str
-    state: str
-    to: str | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-    detail: str | UnsetType = UNSET
+    id: ActorId
+    state: StateLabel
+    to: Annotated[StateLabel, Meta(description="Where it would land.")] | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
+    detail: Detail | UnsetType = UNSET
 
 
 class PassengerPage(Response, kw_only=True):
     """A page of the actors that would move, or would stay."""
 
-    actors: list[Passenger]
-    next_cursor: str | UnsetType = UNSET
+    actors: Annotated[list[Passenger], Meta(description="In the order of their ids.")]
+    next_cursor: NextCursor | UnsetType = UNSET
 
 
 class MigrationPreview(Response, kw_only=True):
@@ -227,16 +410,57 @@ class MigrationPreview(Response, kw_only=True):
     would_stay: PassengerPage
 
 
-class PreviewResponse(Response, kw_only=True):
-    """What deploying a version would do now."""
+class WarningResponse(Response, kw_only=True):
+    """Something legal that will surprise."""
 
-    id: str
-    approve: str
-    prefix_hash: str | UnsetType = UNSET
-    actors: dict[str, int]
-    moves: list[Any]
-    stays: list[Any]
-    more_moves: Any = UNSET
-    more_stays: Any = UNSET
-    warnings: list[Any]
+    code: Annotated[str, Meta(description="One of those in docs/codes.md.")]
+    pointer: Annotated[str, Meta(description="A JSON pointer into the body.")]
+    message: Annotated[str, Meta(description="What will surprise, and what to do about it.")]
+
+
+class PreviewResponse(PreviewSummary, kw_only=True):
+    """What deploying a version would do now, actor by actor."""
+
+    prefix_hash: PrefixHash | UnsetType = UNSET
+    warnings: Annotated[list[WarningResponse], Meta(description="What is legal but will surprise.")]
     migration: MigrationPreview
+
+
+class ErrorResponse(Response, kw_only=True):
+    """One of several things that are wrong."""
+
+    pointer: Annotated[str, Meta(description="A JSON pointer into the body.")]
+    code: Annotated[str, Meta(description="One of those in docs/codes.md.")]
+    detail: Annotated[str, Meta(description="What is wrong, and how to mend it.")]
+
+
+class ProblemResponse(Response, kw_only=True):
+    """What went wrong (RFC 9457), and how to mend it."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="What a program may go by; each is explained in docs/api.md.",
+            extra_json_schema={"enum": [TYPE_BASE + kind for kind in KINDS]},
+        ),
+    ]
+    title: Annotated[str, Meta(description="The name of the status.")]
+    status: Annotated[int, Meta(description="The status.", ge=400, le=599)]
+    detail: Annotated[str, Meta(description="What went wrong this time, for people.")]
+    errors: (
+        Annotated[
+            list[ErrorResponse], Meta(description="Each thing that is wrong with a definition.")
+        ]
+        | UnsetType
+    ) = UNSET
+    seq: Annotated[Seq, Meta(description="Where the actor is: `seq-differs`.")] | UnsetType = UNSET
+    state: (
+        Annotated[StateLabel, Meta(description="Where the actor is: `unhandled`, `unstable`.")]
+        | UnsetType
+    ) = UNSET
+
+
+class HealthResponse(Response, kw_only=True):
+    """All is well."""
+
+    status: Literal["ok"]

@@ -14,6 +14,7 @@ from statekeep.controller.api.actors import standing
 from statekeep.controller.api.admission import overloaded
 from statekeep.controller.api.authorization import renew
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
+from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import State, state
 from statekeep.engine.ids import ActorId, EventType, Namespace
@@ -33,18 +34,22 @@ from statekeep.engine.store.events import (
 
 _log = logging.getLogger(__name__)
 
-NDJSON = "application/x-ndjson"
-
 MAX_ITEMS = 20_000
 """Events of one array: their results are held until the last one is there."""
 
 MAX_LINE_BYTES = 2 * 1024 * 1024
 """One line of an NDJSON stream."""
 
+MAX_DATA_BYTES = 1024 * 1024
+"""One event's payload, as JSON; a page of a history holds up to a thousand of them."""
+
 
 async def send(request: web.Request) -> web.Response:
-    """``POST /v1/actors/{id}/events``."""
-    requests.only(request)
+    """Send an event.
+
+    Answers with where the actor then stands: act on `stateValue`. An event that no transition takes changes nothing
+    and is answered with `"handled": false`; one for an actor that is done is too, with `"status": "done"`.
+    """
     actor_id = request.match_info["id"]
     body = await requests.body(request, bodies.EventRequest)
     event = _event(
@@ -67,11 +72,18 @@ async def send(request: web.Request) -> web.Response:
 
 
 async def send_many(request: web.Request) -> web.StreamResponse:
-    """``POST /v1/events``: a JSON array, or NDJSON of any length; one result each, in order."""
-    requests.only(request)
+    """Send many events.
+
+    For many actors. One result each, in order: an answer, or a problem of its own, which fails no other event. A
+    JSON array is answered with one, as a whole; NDJSON may have any length and is answered line by line as it
+    arrives. Events for one actor keep their order. Give each event an `id` to make a retry safe.
+    """
+    for header, field in (("Idempotency-Key", "id"), ("If-Match", "ifSeq")):
+        if header in request.headers:
+            raise invalid(f"{header} cannot stand for many events: give each one its own {field}")
     if request.content_type == NDJSON:
         return await _stream(request)
-    items = await requests.body(request, list[Any])
+    items = await requests.array(request)
     if len(items) > MAX_ITEMS:
         raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
     namespace, shared = requests.namespace(request), state(request)
@@ -178,9 +190,16 @@ def _event(
     """Return the event that a body asks for."""
     if (reason := refusal(body.type)) is not None:
         raise invalid(f"type: {reason}")
-    if key is None and body.id is not UNSET:
+    if body.id is not UNSET:
+        if key not in (None, body.id):
+            raise invalid(
+                f"the Idempotency-Key is {key} and the event's id is {body.id}: give one of them, "
+                "or both alike"
+            )
         key = body.id
     data = None if body.data is UNSET else requests.encode(body.data)
+    if data is not None and len(data) > MAX_DATA_BYTES:
+        raise invalid(f"data: {len(data)} bytes, the limit is {MAX_DATA_BYTES}")
     context = None if body.context is UNSET else body.context
     return Event(
         namespace=namespace,

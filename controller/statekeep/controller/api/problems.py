@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 
+from statekeep.controller.api.kinds import TYPE_BASE
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.engine.errors import SealBroken, StoreUnavailable, VersionUnknown
 from statekeep.engine.finding import Finding
@@ -17,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 
-TYPE_BASE = "https://statekeep.io/problems/"
-"""What a problem's type begins with; the rest is its kind, listed in ``docs/api.md``."""
-
 RETRY_AFTER_S = 1
 """What a caller is told to wait when Postgres, or the Kubernetes API server, does not answer."""
+
+MAX_HEAD_BYTES = 8_190
+"""Of the line with the URL, and of one header: aiohttp's own limit, and enough for a ServiceAccount's token."""
 
 CALLER_GONE = 499
 """Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
@@ -135,6 +137,20 @@ def _from_aiohttp(error: web.HTTPException) -> Problem:
     kind, detail = known.get(status, ("refused", error.reason or status.phrase))
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return Problem(status, kind, detail, headers=headers)
+
+
+def unparsed(status: HTTPStatus, error: BaseException | None) -> Problem:
+    """Return the problem for what is not HTTP, or more of it than anybody sends."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Problem(status, "internal", "an unexpected error; it is logged")
+    if isinstance(error, LineTooLong):
+        return Problem(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head-too-large",
+            f"the URL or a header has more than {MAX_HEAD_BYTES} bytes",
+        )
+    reason = next(iter(str(getattr(error, "message", "")).splitlines()), "").rstrip(":")
+    return Problem(status, "refused", f"this is not HTTP: {reason or status.phrase}")
 
 
 def logged(error: Exception, request: web.Request) -> Problem:

@@ -3,27 +3,29 @@
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
+from statekeep.controller.api.contract import JSON, Content, Contract
 from statekeep.controller.api.problems import Problem, invalid
+from statekeep.controller.api.queries import Parameters
 from statekeep.engine.ids import Namespace
-
-MAX_PAGE = 1_000
-"""Items of one page."""
-
-DEFAULT_PAGE = 100
 
 MAX_DEPTH = 300
 """Arrays and objects inside each other: a definition of the greatest depth, and what is around it."""
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Parameters)
 
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SEQ_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+_SEQ_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[0-9a-f]{8})?"')
 
 
 def namespace(request: web.Request) -> Namespace:
@@ -52,15 +54,84 @@ OWN_NAMESPACE = web.RequestKey("own_namespace", Namespace)
 """The namespace of a caller who has one."""
 
 
+CONTRACT = web.RequestKey("contract", Contract)
+QUERY = web.RequestKey("query", Parameters)
+
+
+def admit(request: web.Request, contract: Contract) -> None:
+    """Hold a request to the contract of its call, before its handler sees it."""
+    request[CONTRACT] = contract
+    request[QUERY] = _read_query(request, contract.query)
+
+
+def query(request: web.Request, kind: type[P]) -> P:
+    """Return the parameters of the query, of the type that the call's contract names."""
+    parameters = request[QUERY]
+    assert isinstance(parameters, kind)
+    return parameters
+
+
+def _read_query(request: web.Request, kind: type[P]) -> P:
+    """Return a query as a value; a parameter that is unknown or there twice must not go unnoticed."""
+    types = _types(kind)
+    values: dict[str, str | int | bool] = {}
+    for name, raw in request.query.items():
+        if name not in types:
+            known = ", ".join(sorted(types)) or "none"
+            raise invalid(f"unknown query parameter {name}; known: {known}")
+        if name in values:
+            raise invalid(f"the query parameter {name} is given more than once")
+        values[name] = _scalar(raw, types[name])
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise invalid(
+            f"query parameter {where.rstrip('`')}: {what[:1].lower()}{what[1:]}"
+        ) from error
+
+
+@cache
+def _types(kind: type[Parameters]) -> Mapping[str, msgspec.inspect.Type]:
+    """Return the types of the parameters, by name; looking them up takes longer than the rest of a request."""
+    described = msgspec.inspect.type_info(kind)
+    assert isinstance(described, msgspec.inspect.StructType)
+    return {field.encode_name: field.type for field in described.fields}
+
+
+def _scalar(raw: str, kind: msgspec.inspect.Type) -> str | int | bool:
+    """Return what a text in a query means; one that means nothing is left for the type to refuse."""
+    match kind:
+        case msgspec.inspect.Metadata(type=inner):
+            return _scalar(raw, inner)
+        case msgspec.inspect.BoolType() if raw in ("true", "false"):
+            return raw == "true"
+        case msgspec.inspect.IntType() if _NUMBER.fullmatch(raw):
+            return int(raw)
+        case _:
+            return raw
+
+
 async def body(request: web.Request, kind: type[T]) -> T:
-    """Return the JSON body as a value of the given type."""
-    if request.content_type != "application/json":
+    """Return the JSON body as a value of the given type, which the call's contract names."""
+    assert Content(kind) in request[CONTRACT].bodies
+    return decode(await _raw(request), kind)
+
+
+async def array(request: web.Request) -> list[Any]:
+    """Return the JSON array of the body, its items as they are: each may be wrong on its own."""
+    return decode(await _raw(request), list[Any])
+
+
+async def _raw(request: web.Request) -> bytes:
+    if request.content_type != JSON:
+        media = " or ".join(content.media for content in request[CONTRACT].bodies)
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
-            "send the body as Content-Type: application/json",
+            f"send the body as Content-Type: {media}",
         )
-    return decode(await request.read(), kind)
+    return await request.read()
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
@@ -128,11 +199,11 @@ def idempotency_key(request: web.Request) -> str | None:
     key = raw.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if not 1 <= len(key) <= 255 or not key.isprintable():
+    if not 1 <= len(key) <= 255 or not (key.isascii() and key.isprintable()):
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "idempotency-key",
-            "an Idempotency-Key has 1 to 255 printable characters",
+            "an Idempotency-Key has 1 to 255 printable ASCII characters",
         )
     return key
 
@@ -159,21 +230,16 @@ def is_strict(request: web.Request) -> bool:
     return False
 
 
-def page_size(request: web.Request) -> int:
-    """Return how many items the caller wants on a page."""
-    raw = request.query.get("limit", str(DEFAULT_PAGE))
-    is_number = raw.isascii() and raw.isdigit() and len(raw) <= 9
-    if not is_number or not 1 <= int(raw) <= MAX_PAGE:
-        raise invalid(f"limit is a number from 1 to {MAX_PAGE}")
-    return int(raw)
+def has(request: web.Request, tag: str) -> bool:
+    """Return whether the caller has what the tag stands for (``If-None-Match``)."""
+    return any(
+        f'"{known.value}"' == tag or known.value == "*" for known in request.if_none_match or ()
+    )
 
 
-def only(request: web.Request, *names: str) -> None:
-    """Refuse a query parameter that is not among the names: a misspelt filter must not match all."""
-    for name in request.query:
-        if name not in names:
-            known = ", ".join(sorted(names)) or "none"
-            raise invalid(f"unknown query parameter {name}; known: {known}")
+def not_modified(tag: str) -> web.Response:
+    """Return the answer to a caller who has it."""
+    return web.Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
 
 
 def cursor(*position: str | int) -> str:
@@ -181,9 +247,9 @@ def cursor(*position: str | int) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
-def position(raw: str | None, kind: type[T]) -> T | None:
+def position(raw: str | UnsetType, kind: type[T]) -> T | None:
     """Return the place that a cursor stands for; ``None`` where there is no cursor."""
-    if raw is None:
+    if raw is UNSET:
         return None
     try:
         padded = raw + "=" * (-len(raw) % 4)

@@ -2,10 +2,30 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta
 
-from statekeep.controller.api import actors, events, versions
+from statekeep.controller.api import actors, bodies, events, health, queries, versions
+from statekeep.controller.api.contract import (
+    ACTOR_TAG,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    LOCATION,
+    NDJSON,
+    PREFER,
+    REPLAYED,
+    SEQ_TAG,
+    Answer,
+    Content,
+    Contract,
+    ResponseHeader,
+    Tag,
+)
+from statekeep.controller.api.scalars import Lines
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,18 +46,237 @@ class Route:
     resource: str
     """What it does it to: a resource of the API group ``statekeep.io``, with its subresource; most are virtual."""
 
+    contract: Contract
+    """What it takes and answers; a request that says something else never reaches the handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One call without a prefix, for whoever runs the server: anybody may ask."""
+
+    path: str
+    handler: Handler
+    contract: Contract
+
+
+def _ok(says: str, kind: object, *headers: ResponseHeader) -> Answer:
+    """Return the answer 200 with a JSON body."""
+    return Answer(HTTPStatus.OK, says, (Content(kind),), headers)
+
+
+_THEIRS = Answer(HTTPStatus.NOT_MODIFIED, "The caller has it: `If-None-Match`.", (), (ACTOR_TAG,))
+
 
 ROUTES = (
-    Route("GET", "/actors", actors.index, "list", "actors"),
-    Route("POST", "/actors", actors.spawn, "create", "actors"),
-    Route("GET", "/actors/{id}", actors.read, "get", "actors"),
-    Route("GET", "/actors/{id}/events", actors.history, "get", "actors/events"),
-    Route("POST", "/actors/{id}/events", events.send, "create", "actors/events"),
-    Route("GET", "/actors/{id}/decisions", actors.decisions, "get", "actors/decisions"),
-    Route("GET", "/actors/{id}/snapshot", actors.snapshot, "get", "actors/snapshot"),
-    Route("POST", "/events", events.send_many, "create", "actors/events"),
-    Route("GET", "/versions", versions.index, "list", "machineversions"),
-    Route("GET", "/versions/{name}", versions.read, "get", "machineversions"),
-    Route("POST", "/previews", versions.preview, "create", "previews"),
-    Route("GET", "/deployments/{id}/decisions", versions.decisions, "get", "deployments/decisions"),
+    Route(
+        "GET",
+        "/actors",
+        actors.index,
+        "list",
+        "actors",
+        Contract(
+            id="listActors",
+            tag=Tag.ACTORS,
+            query=queries.ActorFilter,
+            answers=(_ok("A page of actors.", bodies.ActorsResponse),),
+        ),
+    ),
+    Route(
+        "POST",
+        "/actors",
+        actors.spawn,
+        "create",
+        "actors",
+        Contract(
+            id="spawnActor",
+            tag=Tag.ACTORS,
+            headers=(IDEMPOTENCY_KEY,),
+            bodies=(Content(bodies.SpawnRequest),),
+            answers=(
+                Answer(
+                    HTTPStatus.CREATED,
+                    "The actor as it begins.",
+                    (Content(bodies.ActorResponse),),
+                    (SEQ_TAG, LOCATION, REPLAYED),
+                ),
+                _ok(
+                    "The actor was there already; as it stands.",
+                    bodies.ActorResponse,
+                    SEQ_TAG,
+                    LOCATION,
+                ),
+            ),
+            kinds=("actor-exists", "not-decryptable"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/actors/{id}",
+        actors.read,
+        "get",
+        "actors",
+        Contract(
+            id="getActor",
+            tag=Tag.ACTORS,
+            path=queries.OfActor,
+            headers=(IF_NONE_MATCH,),
+            answers=(_ok("The actor.", bodies.ActorResponse, ACTOR_TAG), _THEIRS),
+            kinds=("not-decryptable",),
+        ),
+    ),
+    Route(
+        "GET",
+        "/actors/{id}/events",
+        actors.history,
+        "get",
+        "actors/events",
+        Contract(
+            id="getActorEvents",
+            tag=Tag.EVENTS,
+            path=queries.OfActor,
+            query=queries.Page,
+            answers=(_ok("A page of its history.", bodies.HistoryResponse),),
+            kinds=("not-decryptable",),
+        ),
+    ),
+    Route(
+        "POST",
+        "/actors/{id}/events",
+        events.send,
+        "create",
+        "actors/events",
+        Contract(
+            id="sendEvent",
+            tag=Tag.EVENTS,
+            path=queries.OfActor,
+            headers=(IDEMPOTENCY_KEY, IF_MATCH, PREFER),
+            bodies=(Content(bodies.EventRequest),),
+            answers=(_ok("Where the actor stands now.", bodies.AnswerResponse, SEQ_TAG, REPLAYED),),
+            kinds=("unstable", "context-refused"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/actors/{id}/decisions",
+        actors.decisions,
+        "get",
+        "actors/decisions",
+        Contract(
+            id="getActorDecisions",
+            tag=Tag.ACTORS,
+            path=queries.OfActor,
+            query=queries.Page,
+            answers=(_ok("A page of decisions.", bodies.DecisionsResponse),),
+        ),
+    ),
+    Route(
+        "GET",
+        "/actors/{id}/snapshot",
+        actors.snapshot,
+        "get",
+        "actors/snapshot",
+        Contract(
+            id="getActorSnapshot",
+            tag=Tag.ACTORS,
+            path=queries.OfActor,
+            headers=(IF_NONE_MATCH,),
+            answers=(_ok("The snapshot.", bodies.SnapshotResponse, ACTOR_TAG), _THEIRS),
+            kinds=("not-decryptable",),
+        ),
+    ),
+    Route(
+        "POST",
+        "/events",
+        events.send_many,
+        "create",
+        "actors/events",
+        Contract(
+            id="sendEvents",
+            tag=Tag.EVENTS,
+            bodies=(
+                Content(Annotated[list[bodies.BatchEvent], Meta(max_length=events.MAX_ITEMS)]),
+                Content(Lines, NDJSON),
+            ),
+            answers=(
+                Answer(
+                    HTTPStatus.OK,
+                    "A result for each event, in order.",
+                    (Content(list[bodies.Result]), Content(Lines, NDJSON)),
+                ),
+            ),
+        ),
+    ),
+    Route(
+        "GET",
+        "/versions",
+        versions.index,
+        "list",
+        "machineversions",
+        Contract(
+            id="listVersions",
+            tag=Tag.VERSIONS,
+            query=queries.VersionFilter,
+            answers=(_ok("A page of versions.", bodies.VersionsResponse),),
+        ),
+    ),
+    Route(
+        "GET",
+        "/versions/{name}",
+        versions.read,
+        "get",
+        "machineversions",
+        Contract(
+            id="getVersion",
+            tag=Tag.VERSIONS,
+            path=queries.OfVersion,
+            answers=(_ok("The version.", bodies.VersionResponse),),
+        ),
+    ),
+    Route(
+        "POST",
+        "/previews",
+        versions.preview,
+        "create",
+        "previews",
+        Contract(
+            id="previewVersion",
+            tag=Tag.VERSIONS,
+            query=queries.PreviewPages,
+            bodies=(Content(bodies.PreviewRequest),),
+            answers=(_ok("What its deployment would do.", bodies.PreviewResponse),),
+        ),
+    ),
+    Route(
+        "GET",
+        "/deployments/{id}/decisions",
+        versions.decisions,
+        "get",
+        "deployments/decisions",
+        Contract(
+            id="getDeploymentDecisions",
+            tag=Tag.VERSIONS,
+            path=queries.OfDeployment,
+            query=queries.DecisionPage,
+            answers=(_ok("A page of decisions.", bodies.DecisionsResponse),),
+        ),
+    ),
 )
+
+PROBES = (
+    Probe(
+        "/healthz",
+        health.live,
+        Contract(id="isLive", tag=Tag.PROBES, answers=(_ok("It does.", bodies.HealthResponse),)),
+    ),
+    Probe(
+        "/readyz",
+        health.ready,
+        Contract(
+            id="isReady",
+            tag=Tag.PROBES,
+            answers=(_ok("It can.", bodies.HealthResponse),),
+            kinds=("not-ready",),
+        ),
+    ),
+)
+"""Beside them ``/openapi.json`` and ``/docs``, which show all of this."""

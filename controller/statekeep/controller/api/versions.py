@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 from datetime import UTC
 from typing import Literal
 
+import msgspec
 from aiohttp import web
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.api import actors as actor_routes
-from statekeep.controller.api import bodies, requests
+from statekeep.controller.api import bodies, queries, requests, scalars
 from statekeep.controller.api.problems import invalid, missing
 from statekeep.controller.api.state import state
 from statekeep.controller.conditions import approval_line
@@ -19,8 +20,7 @@ from statekeep.engine import finding
 from statekeep.engine.errors import DefinitionInvalid
 from statekeep.engine.finding import Finding
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.ids import ActorId, Namespace, VersionName
-from statekeep.engine.json import JsonObject
+from statekeep.engine.ids import ActorId, MachineName, Namespace, VersionName
 from statekeep.engine.routing.decision import Migrate, Stay, state_label
 from statekeep.engine.routing.evaluation import Decided, evaluate
 from statekeep.engine.routing.policy import (
@@ -42,22 +42,37 @@ Side = Literal["migrate", "stay"]
 
 
 async def index(request: web.Request) -> web.Response:
-    """``GET /v1/versions``."""
-    requests.only(request)
-    namespace = requests.namespace(request)
+    """List versions.
 
-    async def work(connection: AsyncConnection) -> list[bodies.VersionResponse]:
+    With their actors by state, oldest first.
+    """
+    query = requests.query(request, queries.VersionFilter)
+    namespace, limit = requests.namespace(request), query.limit
+    after = requests.position(query.cursor, tuple[scalars.RowId])
+
+    async def work(connection: AsyncConnection) -> bodies.VersionsResponse:
         counts = await _counts(connection, namespace)
-        return [_shown(stored, counts) for stored in await versions.find_all(connection, namespace)]
+        found = await versions.find_all(
+            connection,
+            namespace,
+            None if query.machine is UNSET else MachineName(query.machine),
+            after=after[0] if after else 0,
+            limit=limit + 1,
+        )
+        return bodies.VersionsResponse(
+            versions=[_shown(stored, counts) for stored in found[:limit]],
+            next_cursor=requests.cursor(found[limit - 1].id) if len(found) > limit else UNSET,
+        )
 
-    return requests.json_response(
-        bodies.VersionsResponse(versions=await state(request).database.read(work))
-    )
+    return requests.json_response(await state(request).database.read(work))
 
 
 async def read(request: web.Request) -> web.Response:
-    """``GET /v1/versions/{name}``: a proposed one comes with what its deployment would do now."""
-    requests.only(request)
+    """Read a version.
+
+    It comes with its definition; a proposed one also comes with what its deployment would do now, an applied one with
+    what it did.
+    """
     namespace, name = requests.namespace(request), VersionName(request.match_info["name"])
 
     async def work(connection: AsyncConnection) -> bodies.VersionResponse:
@@ -67,7 +82,9 @@ async def read(request: web.Request) -> web.Response:
         shown = _shown(stored, await _counts(connection, namespace))
         shown.definition = stored.version.definition
         if (deployment := await deployments.find(connection, stored.id)) is not None:
-            shown.migration = migration_document(deployment)
+            shown.migration = msgspec.convert(
+                migration_document(deployment), bodies.MigrationResponse
+            )
         if not stored.is_applied and stored.parent_id is not None:
             parent = await versions.by_id(connection, stored.parent_id)
             shown.preview = _summary(await compute(connection, stored.version, parent))
@@ -103,19 +120,25 @@ def _shown(stored: StoredVersion, counts: Counts) -> bodies.VersionResponse:
     )
 
 
-def _summary(preview: Preview) -> JsonObject:
-    return {"id": preview.id, "approve": approval_line(preview.id), **preview_counts(preview)}
+def _summary(preview: Preview) -> bodies.PreviewSummary:
+    line = approval_line(preview.id)
+    document = {"id": preview.id, "approve": line, **preview_counts(preview)}
+    return msgspec.convert(document, bodies.PreviewSummary)
 
 
 async def preview(request: web.Request) -> web.Response:
-    """``POST /v1/previews``; ``?migrateCursor=`` and ``?stayCursor=`` page through the actors."""
-    requests.only(request, "limit", "migrateCursor", "stayCursor")
+    """Preview a version.
+
+    It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is
+    stored. `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
+    """
     body = await requests.body(request, bodies.PreviewRequest)
-    namespace, limit = requests.namespace(request), requests.page_size(request)
+    query = requests.query(request, queries.PreviewPages)
+    namespace, limit = requests.namespace(request), query.limit
     version, warnings = _version(body)
     places = {
-        "migrate": requests.position(request.query.get("migrateCursor"), tuple[bodies.ActorId]),
-        "stay": requests.position(request.query.get("stayCursor"), tuple[bodies.ActorId]),
+        "migrate": requests.position(query.migrate_cursor, tuple[scalars.ActorId]),
+        "stay": requests.position(query.stay_cursor, tuple[scalars.ActorId]),
     }
 
     async def work(connection: AsyncConnection) -> bodies.PreviewResponse:
@@ -190,7 +213,7 @@ def _passenger(actor_id: ActorId, one: Decided) -> bodies.Passenger:
         case Migrate(move=move):
             shown.to = state_label(move.target)
         case Stay(reason, detail):
-            shown.reason, shown.detail = reason.value, detail
+            shown.reason, shown.detail = reason, detail
     return shown
 
 
@@ -200,20 +223,15 @@ def _previewed(
     everything: Collection[Decided],
     pages: dict[str, bodies.PassengerPage],
 ) -> bodies.PreviewResponse:
-    result = summarize(version, everything)
-    counts = preview_counts(result)
+    summary = _summary(summarize(version, everything))
     prefix_hash = version.path.prefix_hash
     return bodies.PreviewResponse(
-        id=result.id,
-        approve=approval_line(result.id),
+        **{field: getattr(summary, field) for field in summary.__struct_fields__},
         prefix_hash=UNSET if prefix_hash is None else show(prefix_hash),
-        actors=counts["actors"],  # type: ignore[arg-type]
-        moves=counts["moves"],  # type: ignore[arg-type]
-        stays=counts["stays"],  # type: ignore[arg-type]
-        more_moves=counts.get("moreMoves", UNSET),
-        more_stays=counts.get("moreStays", UNSET),
         warnings=[
-            {"code": f.code, "pointer": "/definition" + f.pointer, "message": f.message}
+            bodies.WarningResponse(
+                code=f.code, pointer="/definition" + f.pointer, message=f.message
+            )
             for f in warnings
         ],
         migration=bodies.MigrationPreview(would_migrate=pages["migrate"], would_stay=pages["stay"]),
@@ -221,27 +239,22 @@ def _previewed(
 
 
 async def decisions(request: web.Request) -> web.Response:
-    """``GET /v1/deployments/{id}/decisions``: by cohort, or by actor with ``?actors=true``."""
-    requests.only(request, "actors", "cursor", "limit")
-    by_actor = request.query.get("actors", "false")
-    if by_actor not in ("true", "false"):
-        raise invalid("actors is true or false")
+    """Read a deployment's decisions.
+
+    By cohort, which is all actors with one history, or actor by actor.
+    """
+    query = requests.query(request, queries.DecisionPage)
     raw = request.match_info["id"]
     deployment_id = int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 9 else 0
-    namespace, limit, shared = (
-        requests.namespace(request),
-        requests.page_size(request),
-        state(request),
-    )
-    cursor = request.query.get("cursor")
+    namespace, limit, shared = requests.namespace(request), query.limit, state(request)
 
     async def work(connection: AsyncConnection) -> bodies.DecisionsResponse:
         if await deployments.by_id(connection, namespace, deployment_id) is None:
             raise missing(f"deployment {raw[:20]}")
-        if by_actor == "true":
-            after = requests.position(cursor, tuple[bodies.ActorId])
+        if query.actors:
+            after = requests.position(query.cursor, tuple[scalars.ActorId])
             return await _by_actor(connection, deployment_id, after, limit)
-        place = requests.position(cursor, tuple[bodies.RowId, bodies.RowId]) or (0, 0)
+        place = requests.position(query.cursor, tuple[scalars.RowId, scalars.RowId]) or (0, 0)
         rows = await audit.of_deployment(
             connection, shared.catalogue, deployment_id, after=place, limit=limit + 1
         )

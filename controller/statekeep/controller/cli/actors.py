@@ -99,7 +99,10 @@ def history(actor: str, server: Server, *, raw: bool) -> None:
 @as_json
 def decisions(actor: str, server: Server, *, raw: bool) -> None:
     """Show why ACTOR moved, or did not, at every deployment."""
-    page = _call(server, lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}/decisions"))
+    page = _call(
+        server,
+        lambda caller: caller.get(f"/v1/actors/{quote(actor, safe='')}/decisions", limit="1000"),
+    )
     if raw:
         _print_json(page)
     elif page["decisions"]:

@@ -61,7 +61,7 @@ class FolderStage:
                 f"the dev server does not watch examples/loan ({', '.join(absent)} not there); "
                 "start it on that folder: make run"
             )
-        versions = (await caller.get("/v1/versions"))["versions"]
+        versions = (await caller.get("/v1/versions", machine="loan", limit="1000"))["versions"]
         applied = {v["name"] for v in versions if v["standing"] == "Applied"}
         if "loan-v2" in applied and not self._borrowed.is_open:
             raise CallFailed(

@@ -166,7 +166,9 @@ class Story:
     async def _until(self, name: str, is_there: Callable[[Any], object]) -> Any:
         """Return the version once it is as wanted; the stage looks at its manifests now and then."""
         for _ in range(int(PATIENCE_S / POLL_S)):
-            versions = (await self._caller.get(f"{self._root}/versions"))["versions"]
+            versions = (
+                await self._caller.get(f"{self._root}/versions", machine="loan", limit="1000")
+            )["versions"]
             if any(version["name"] == name for version in versions):
                 version = await self._caller.get(f"{self._root}/versions/{name}")
                 if is_there(version):

@@ -196,23 +196,54 @@ class Logged:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A part of an actor's log."""
+
+    events: Sequence[Logged]
+    is_last: bool
+    """Whether nothing comes after it."""
+
+
 async def log(
-    connection: AsyncConnection, catalogue: Catalogue, key: UUID, *, after: int, limit: int
-) -> Sequence[Logged]:
-    """Return an actor's events in order, those behind seq ``after``."""
+    connection: AsyncConnection,
+    catalogue: Catalogue,
+    key: UUID,
+    *,
+    after: int,
+    limit: int,
+    most_bytes: int,
+) -> LogPage:
+    """Return an actor's events in order, those behind seq ``after``.
+
+    Args:
+        connection: any.
+        catalogue: any.
+        key: whose.
+        after: the seq of the last event of the page before, or 0.
+        limit: events at most.
+        most_bytes: of sealed payloads; the event that goes beyond it is the page's last one.
+    """
     event, history = schema.event, schema.history
-    query = (
+    ahead = (
         sa.select(event, history.c.event_type, history.c.fingerprint)
         .join(history, history.c.id == event.c.history_id)
         .where(event.c.actor_key == key, event.c.seq > after)
         .order_by(event.c.seq)
-        .limit(limit)
+        .limit(limit + 1)
+        .subquery()
     )
-    rows = (await connection.execute(query)).all()
+    # The length of a large payload is known without reading it.
+    size = sa.func.coalesce(sa.func.octet_length(ahead.c.data), 0)
+    before = sa.func.sum(size).over(order_by=ahead.c.seq) - size
+    found = sa.func.count().over().label("found")
+    measured = sa.select(ahead, before.label("before"), found).subquery()
+    query = sa.select(measured).where(measured.c.before < most_bytes).order_by(measured.c.seq)
+    rows = (await connection.execute(query.limit(limit))).all()
     configurations = await catalogue.configurations(
         connection, {row.configuration_id for row in rows}
     )
-    return [
+    events = [
         Logged(
             row.seq,
             row.event_type,
@@ -223,6 +254,7 @@ async def log(
         )
         for row in rows
     ]
+    return LogPage(events, is_last=not rows or rows[0].found == len(rows))
 
 
 async def count_by_state(

@@ -70,7 +70,7 @@ class Unhandled:
 
 @dataclass(frozen=True, slots=True)
 class KeyReused:
-    """The idempotency key belongs to an event with another body."""
+    """The idempotency key belongs to an event, or to a spawn, with another body."""
 
     key: str
 

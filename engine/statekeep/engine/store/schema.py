@@ -203,6 +203,21 @@ actor = sa.Table(
     comment="One running instance; it points to its cohort.",
 )
 
+spawn_key = sa.Table(
+    "spawn_key",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
+    # Deferred: a key is claimed before the actor is there, so that of two spawns one waits for the other.
+    sa.Column(
+        "actor_key",
+        sa.Uuid,
+        sa.ForeignKey(f"{SCHEMA}.actor.key", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    ),
+    comment="Idempotency keys of spawns: a retry finds the actor that it made.",
+)
+
 event = sa.Table(
     "event",
     metadata,

@@ -1,6 +1,6 @@
 """Spawning: an actor comes to be, once, whoever asks how often."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -8,12 +8,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.errors import VersionUnknown
+from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.ids import ActorId, MachineName, Namespace, VersionName
 from statekeep.engine.statechart.interpreter import initial
 from statekeep.engine.store import interning, locks, schema, versions
 from statekeep.engine.store.actors import Actor, actor_key, find
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
+from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.keyring import context_place
 from statekeep.engine.store.versions import StoredVersion
 
@@ -34,6 +36,9 @@ class Spawn:
     digest: bytes
     """SHA-256 over what was asked for: the same wish again is the same actor."""
 
+    idempotency_key: str | None = None
+    """Unique per namespace; a retry with it is told what the first call was told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
@@ -43,6 +48,9 @@ class Spawned:
     created: bool
     """Whether this wish made it; false where the same wish had been granted before."""
 
+    repeated: bool = False
+    """Whether this is the answer to an earlier wish with the same idempotency key: the actor as it was then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -51,32 +59,84 @@ class Taken:
     actor: Actor
 
 
-async def spawn(database: Database, catalogue: Catalogue, wish: Spawn) -> Spawned | Taken:
+async def spawn(
+    database: Database, catalogue: Catalogue, wish: Spawn
+) -> Spawned | Taken | KeyReused:
     """Create the actor, unless it exists.
 
     Raises:
         VersionUnknown: nothing was applied under that name.
     """
     key = actor_key(wish.namespace, wish.actor_id)
+    sealed = None if wish.context is None else database.keys.seal(wish.context, context_place(key))
 
-    async def work(connection: AsyncConnection) -> Spawned | Taken:
+    async def work(connection: AsyncConnection) -> Spawned | Taken | KeyReused:
+        if wish.idempotency_key is not None and not await _claim(connection, wish, key):
+            return await _first(connection, catalogue, wish, sealed)
         existing = await _digest(connection, key)
+        created = False
         if existing is None:
             version = await _target(connection, catalogue, wish)
-            sealed = (
-                None
-                if wish.context is None
-                else database.keys.seal(wish.context, context_place(key))
-            )
             created = await _insert(connection, version, wish, key, sealed)
             existing = wish.digest if created else await _digest(connection, key)
-        else:
-            created = False
+        if wish.idempotency_key is not None and not created:
+            await _release(connection, wish)
         actor = await find(connection, catalogue, wish.namespace, wish.actor_id)
         assert actor is not None
         return Spawned(actor, created) if existing == wish.digest else Taken(actor)
 
     return await database.transact(work)
+
+
+async def _claim(connection: AsyncConnection, wish: Spawn, key: UUID) -> bool:
+    """Take the wish's idempotency key; return whether it was free. Waits for whoever is taking it."""
+    claimed = await connection.execute(
+        insert(schema.spawn_key)
+        .values(namespace=wish.namespace, idempotency_key=wish.idempotency_key, actor_key=key)
+        .on_conflict_do_nothing()
+        .returning(schema.spawn_key.c.actor_key)
+    )
+    return claimed.first() is not None
+
+
+async def _release(connection: AsyncConnection, wish: Spawn) -> None:
+    """Give the key back: it has made no actor, so there is no first answer that it stands for."""
+    table = schema.spawn_key
+    await connection.execute(
+        sa.delete(table).where(
+            table.c.namespace == wish.namespace, table.c.idempotency_key == wish.idempotency_key
+        )
+    )
+
+
+async def _first(
+    connection: AsyncConnection, catalogue: Catalogue, wish: Spawn, sealed: bytes | None
+) -> Spawned | KeyReused:
+    """Return the answer that the wish's idempotency key has had.
+
+    The actor may have moved on since, but how it began is known, and the same wish brings the same context.
+    """
+    table, actor = schema.spawn_key, schema.actor
+    query = (
+        sa.select(actor.c.id, actor.c.body_digest, actor.c.spawn_configuration_id)
+        .join(table, table.c.actor_key == actor.c.key)
+        .where(table.c.namespace == wish.namespace, table.c.idempotency_key == wish.idempotency_key)
+    )
+    row = (await connection.execute(query)).one()
+    if (row.id, row.body_digest) != (wish.actor_id, wish.digest):
+        return KeyReused(wish.idempotency_key or "")
+    now = await find(connection, catalogue, wish.namespace, wish.actor_id)
+    assert now is not None
+    began = await catalogue.configurations(connection, {row.spawn_configuration_id})
+    then = replace(
+        now,
+        configuration=began[row.spawn_configuration_id],
+        seq=0,
+        fingerprint=show(fingerprint(())),
+        context=sealed,
+        updated_at=now.created_at,
+    )
+    return Spawned(then, created=False, repeated=True)
 
 
 async def _digest(connection: AsyncConnection, key: UUID) -> bytes | None:
@@ -114,7 +174,7 @@ async def _insert(
     cohort_id, configuration_id = await _birthplace(connection, target)
     machine = schema.machine
     epoch = sa.select(machine.c.epoch).where(machine.c.id == target.machine_id).scalar_subquery()
-    now = sa.func.clock_timestamp()
+    now = sa.func.statement_timestamp()
     inserted = await connection.execute(
         insert(schema.actor)
         .values(

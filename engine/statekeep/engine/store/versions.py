@@ -81,10 +81,20 @@ async def find(
 
 
 async def find_all(
-    connection: AsyncConnection, namespace: Namespace, machine: MachineName | None = None
+    connection: AsyncConnection,
+    namespace: Namespace,
+    machine: MachineName | None = None,
+    *,
+    after: int = 0,
+    limit: int | None = None,
 ) -> Sequence[StoredVersion]:
-    """Return the versions of a namespace, or of one machine in it, oldest first."""
-    query = _query().where(schema.version.c.namespace == namespace).order_by(schema.version.c.id)
+    """Return the versions of a namespace, or of one machine in it, oldest first, those behind ``after``."""
+    query = (
+        _query()
+        .where(schema.version.c.namespace == namespace, schema.version.c.id > after)
+        .order_by(schema.version.c.id)
+        .limit(limit)
+    )
     if machine is not None:
         query = query.where(schema.machine.c.name == machine)
     return [_stored(row) for row in await connection.execute(query)]
