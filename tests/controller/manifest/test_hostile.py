@@ -71,9 +71,9 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
 def test_hostile_text_is_refused_soon(name: str) -> None:
     make, code = HOSTILE[name]
     text = make()
-    begun = time.perf_counter()
+    begun = time.process_time()
     reading = scan(text)
-    assert time.perf_counter() - begun < LIMIT_S
+    assert time.process_time() - begun < LIMIT_S
     assert [problem.code for problem in reading.problems] == [code]
 
 
@@ -97,9 +97,9 @@ def test_hostile_text_is_refused_soon(name: str) -> None:
     ],
 )
 def test_large_text_is_read_soon(text: str, limits: Limits) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     reading = scan(text, limits=limits)
-    assert time.perf_counter() - begun < LIMIT_S
+    assert time.process_time() - begun < LIMIT_S
     assert reading.problems == ()
 
 
