@@ -77,8 +77,6 @@ def test_what_the_commands_name_is_there() -> None:
     rendered = objects(REQUIRED)
     [service] = re.findall(r"http://([a-z-]+)\.statekeep/", PAGE)
     assert service in {one["metadata"]["name"] for one in of_kind(rendered, "Service")}
-    [deployment] = re.findall(r"rollout restart deployment ([a-z-]+)", PAGE)
-    assert deployment in {one["metadata"]["name"] for one in of_kind(rendered, "Deployment")}
     [given] = re.findall(r"--clusterrole=([a-z-]+)", PAGE)
     assert role(rendered, given)
 
