@@ -237,8 +237,8 @@ def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.
         **standing(actor.configuration),
         seq=actor.seq,
         fingerprint=actor.fingerprint,
-        created_at=_utc(actor.created_at),
-        updated_at=_utc(actor.updated_at),
+        created_at=utc(actor.created_at),
+        updated_at=utc(actor.updated_at),
         context=context,
     )
 
@@ -254,7 +254,8 @@ def standing(configuration: StoredConfiguration) -> dict[str, Any]:
     }
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
+    """Return a time as callers see it."""
     return moment.astimezone(UTC)
 
 
@@ -264,8 +265,8 @@ def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionRes
         deployment=one.deployment_id,
         version=one.version,
         outcome="Stay" if one.after is None else "Migrate",
-        before=_place(one.before),
-        after=UNSET if one.after is None else _place(one.after),
+        before=place(one.before),
+        after=UNSET if one.after is None else place(one.after),
         reason=one.reason or UNSET,
         detail=one.detail or UNSET,
         skipped=dict(one.skipped) or UNSET,
@@ -273,12 +274,13 @@ def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionRes
         events=one.events,
         history_path=list(one.history_path) or UNSET,
         prefix_hash=one.prefix_hash or UNSET,
-        at=_utc(one.at),
+        at=utc(one.at),
         actors=UNSET if actors is None else actors,
     )
 
 
-def _place(configuration: StoredConfiguration) -> bodies.Place:
+def place(configuration: StoredConfiguration) -> bodies.Place:
+    """Return a version and a state of it as callers see them."""
     return bodies.Place(
         version=configuration.version,
         state_value=configuration.value,

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from statekeep.controller.api import health, problems, requests
 from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.routes import ROUTES
 from statekeep.controller.api.state import STATE, State
 from statekeep.engine.ids import Namespace
@@ -28,6 +29,7 @@ def create(database: Database, namespace: Namespace) -> web.Application:
     app = web.Application(middlewares=[problems.middleware], client_max_size=MAX_BODY_BYTES)
     app[requests.DEFAULT_NAMESPACE] = namespace
     app.cleanup_ctx.append(partial(_serving, database))
+    app.on_shutdown.append(_end_streams)
     app.router.add_get("/healthz", health.live)
     app.router.add_get("/readyz", health.ready)
     for route in ROUTES:
@@ -40,6 +42,11 @@ async def _serving(database: Database, app: web.Application) -> AsyncIterator[No
     """Hold what the handlers share while the application serves; drain it afterwards."""
     catalogue = Catalogue()
     batcher = Batcher(partial(process, database, catalogue))
-    app[STATE] = State(database, catalogue, batcher)
+    app[STATE] = State(database, catalogue, batcher, Feed(database, catalogue))
     yield
     await batcher.close()
+
+
+async def _end_streams(app: web.Application) -> None:
+    """End what would never end by itself, before the server waits for requests in flight."""
+    await app[STATE].feed.close()

@@ -54,6 +54,21 @@ class BatchEvent(EventRequest, kw_only=True):
     strict: bool = False
 
 
+class CloudEvent(msgspec.Struct, kw_only=True):
+    """A CloudEvent, as far as it concerns us; its further attributes are left alone."""
+
+    specversion: Literal["1.0"]
+    id: Key
+    source: Annotated[str, Meta(max_length=255, pattern=r"^[^\s\x00]+$(?!\n)")]
+    type: str
+    subject: ActorId
+    """Whom it is for: optional elsewhere, not here."""
+
+    datacontenttype: str | None = None
+    data: Any = UNSET
+    data_base64: str | UnsetType = UNSET
+
+
 class MigrationRequest(Request, kw_only=True):
     """``migration`` of a preview request, as in a manifest."""
 
@@ -166,6 +181,48 @@ class DecisionsResponse(Response, kw_only=True):
 
     decisions: list[DecisionResponse]
     next_cursor: str | UnsetType = UNSET
+
+
+class ChangeResponse(Response, kw_only=True):
+    """One line of the change feed; ``cursor`` is the place behind it."""
+
+    cursor: str
+    kind: Literal["spawn", "event", "migration", "deployment", "bookmark"]
+
+
+class ActorChangeResponse(ChangeResponse, kw_only=True):
+    """A spawn, an event or a migration: where the actor stands now, and why."""
+
+    actor: str
+    seq: int
+    machine: str
+    version: str
+    state_value: Any
+    state: str
+    status: Literal["active", "done"]
+    fingerprint: str
+    at: datetime
+    type: str | UnsetType = UNSET
+    """Of the event."""
+
+    deployment: int | UnsetType = UNSET
+    """What migrated the actor."""
+
+    before: Place | UnsetType = UNSET
+    """Where it migrated from."""
+
+
+class DeploymentChangeResponse(ChangeResponse, kw_only=True):
+    """A version was applied; the actors that it moved come next."""
+
+    deployment: int
+    machine: str
+    version: str
+    parent_id: str
+    migrated: int
+    stayed: int
+    needs_rescue: int
+    at: datetime
 
 
 class StateCount(Response, kw_only=True):

@@ -1,7 +1,7 @@
 """Routes: events, one at a time or many."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, assert_never
 
@@ -9,11 +9,12 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from statekeep.controller.api import bodies, requests
+from statekeep.controller.api import bodies, cloudevents, requests
 from statekeep.controller.api.actors import standing
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import State, state
+from statekeep.controller.api.streams import NDJSON
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
 from statekeep.engine.store import processing
@@ -32,25 +33,33 @@ from statekeep.engine.store.events import (
 
 _log = logging.getLogger(__name__)
 
-NDJSON = "application/x-ndjson"
-
 MAX_ITEMS = 20_000
 """Events of one array: their results are held until the last one is there."""
 
 MAX_LINE_BYTES = 2 * 1024 * 1024
 """One line of an NDJSON stream."""
 
+Read = Callable[[Any], bodies.BatchEvent]
+"""Makes an event of an item, or raises a problem."""
+
 
 async def send(request: web.Request) -> web.Response:
     """``POST /v1/actors/{id}/events``."""
     requests.only(request)
-    actor_id = request.match_info["id"]
     body = await requests.body(request, bodies.EventRequest)
+    key = requests.idempotency_key(request)
+    return await _submitted(request, request.match_info["id"], body, key)
+
+
+async def _submitted(
+    request: web.Request, actor_id: str, body: bodies.EventRequest, key: str | None
+) -> web.Response:
+    """Process one event, on the conditions that its headers name."""
     event = _event(
         requests.namespace(request),
         actor_id,
         body,
-        key=requests.idempotency_key(request),
+        key=key,
         if_seq=requests.if_match(request),
         strict=requests.is_strict(request),
     )
@@ -71,17 +80,28 @@ async def send(request: web.Request) -> web.Response:
 
 
 async def send_many(request: web.Request) -> web.StreamResponse:
-    """``POST /v1/events``: a JSON array, or NDJSON of any length; one result each, in order."""
+    """``POST /v1/events``: a JSON array, or NDJSON of any length; one result each, in order.
+
+    Or a CloudEvent, which is answered as one event is, or an array of them.
+    """
     requests.only(request)
+    if cloudevents.is_single(request):
+        one = await cloudevents.read(request)
+        return await _submitted(request, one.actor, one, None)
     if request.content_type == NDJSON:
         return await _stream(request)
-    items = await requests.body(request, list[Any])
+    read: Read = _batch_event
+    if request.content_type == cloudevents.BATCH:
+        items, read = requests.decode(await request.read(), list[Any]), cloudevents.convert
+    else:
+        items = await requests.body(request, list[Any])
     if len(items) > MAX_ITEMS:
         raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
     namespace, shared = requests.namespace(request), state(request)
     results: list[Any] = []
     for start in range(0, len(items), MAX_BATCH):
-        results += await _results(shared, namespace, items[start : start + MAX_BATCH])
+        some = items[start : start + MAX_BATCH]
+        results += await _results(shared, namespace, some, read)
     return requests.json_response(results)
 
 
@@ -96,7 +116,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     try:
         async for lines in _lines(request):
-            await _write(response, await _results(shared, namespace, lines))
+            await _write(response, await _results(shared, namespace, lines, _batch_event))
     except ConnectionError:
         raise
     except Exception as error:
@@ -125,19 +145,22 @@ async def _lines(request: web.Request) -> AsyncIterator[list[bytes]]:
         yield [rest]
 
 
-async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) -> list[Any]:
+async def _results(
+    shared: State, namespace: Namespace, items: Sequence[Any], read: Read
+) -> list[Any]:
     """Return one result for every item: an answer, or a problem of its own.
 
     Args:
         shared: the store.
         namespace: of all the actors.
         items: JSON values, or lines that should hold one each.
+        read: what makes an event of one.
     """
     results: list[Any] = [None] * len(items)
     wanted: dict[int, Event] = {}
     for number, item in enumerate(items):
         try:
-            body = _batch_event(item)
+            body = read(item)
             if_seq = None if body.if_seq is UNSET else body.if_seq
             wanted[number] = _event(
                 namespace, body.actor, body, key=None, if_seq=if_seq, strict=body.strict

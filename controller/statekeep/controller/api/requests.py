@@ -161,7 +161,7 @@ def only(request: web.Request, *names: str) -> None:
             raise invalid(f"unknown query parameter {name}; known: {known}")
 
 
-def cursor(*position: str | int) -> str:
+def cursor(*position: str | int | None) -> str:
     """Return an opaque cursor for the place behind which the next page begins."""
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from statekeep.controller.api import actors, events, versions
+from statekeep.controller.api import actors, changes, events, versions
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,6 +36,7 @@ ROUTES = (
     Route("GET", "/actors/{id}/decisions", actors.decisions, "get", "actors/decisions"),
     Route("GET", "/actors/{id}/snapshot", actors.snapshot, "get", "actors/snapshot"),
     Route("POST", "/events", events.send_many, "create", "actors/events"),
+    Route("GET", "/changes", changes.follow, "watch", "actors"),
     Route("GET", "/versions", versions.index, "list", "machineversions"),
     Route("GET", "/versions/{name}", versions.read, "get", "machineversions"),
     Route("POST", "/previews", versions.preview, "create", "previews"),

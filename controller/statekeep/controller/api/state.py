@@ -1,10 +1,11 @@
-"""What the handlers share: the store, what was read of it, and the batcher in front of it."""
+"""What the handlers share: the store, what was read of it, and who stands in front of and behind it."""
 
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.feed import Feed
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 
@@ -16,6 +17,7 @@ class State:
     database: Database
     catalogue: Catalogue
     batcher: Batcher
+    feed: Feed
 
 
 STATE = web.AppKey("state", State)

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 import click
 import msgspec
 
+from statekeep.controller.api.problems import TYPE_BASE
 from statekeep.controller.dev import workspace
 from statekeep.engine.errors import StatekeepError
 
@@ -16,8 +18,20 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 TIMEOUT_S = 60.0
 
 
+SILENCE_S = 45.0
+"""After which a stream is taken for dead; a bookmark comes every 15 s."""
+
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""One line of a stream."""
+
+
 class CallFailed(StatekeepError):
     """The API refused, or did not answer."""
+
+
+class NoAnswer(CallFailed):
+    """The API cannot be reached, or not now: the same call may succeed a little later."""
 
 
 def _server(_: click.Context, __: click.Parameter, value: str | None) -> str:
@@ -60,18 +74,46 @@ class Caller:
             async with self._session.request(method, self._server + path, **options) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise CallFailed(
-                f"{self._server} does not answer ({error or type(error).__name__}); "
-                "start one: statekeep dev FOLDER, or make run"
-            ) from error
+            raise self._silent(error) from error
+        return self._read(path, response.status, raw)
+
+    async def lines(self, path: str, **query: str) -> AsyncIterator[Any]:
+        """Yield the documents of an NDJSON answer as they come, however long that takes.
+
+        A problem is the last line of an answer that breaks off.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=SILENCE_S)
+        try:
+            async with self._session.get(
+                self._server + path, params=query, timeout=timeout, read_bufsize=MAX_LINE_BYTES
+            ) as response:
+                if response.status >= 400:
+                    self._read(path, response.status, await response.read())
+                async for line in response.content:
+                    document = self._read(path, response.status, line)
+                    if str(document.get("type")).startswith(TYPE_BASE):
+                        self._read(path, document["status"], line)
+                    yield document
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._silent(error) from error
+
+    def _silent(self, error: Exception) -> NoAnswer:
+        return NoAnswer(
+            f"{self._server} does not answer ({error or type(error).__name__}); "
+            "start one: statekeep dev FOLDER, or make run"
+        )
+
+    def _read(self, path: str, status: int, raw: bytes) -> Any:
+        """Return the JSON of an answer that is no refusal."""
         try:
             document = msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
             raise CallFailed(
-                f"{self._server}{path} answered {response.status} with something that is not JSON"
+                f"{self._server}{path} answered {status} with something that is not JSON"
             ) from error
-        if response.status >= 400:
-            raise CallFailed(_problem(document, response.status))
+        if status >= 400:
+            failure = NoAnswer if status == HTTPStatus.SERVICE_UNAVAILABLE else CallFailed
+            raise failure(_problem(document, status))
         return document
 
 

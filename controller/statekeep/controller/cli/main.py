@@ -17,6 +17,7 @@ COMMANDS = {
     "preview": "preview",
     "approve": "approve",
     "actors": "actors",
+    "changes": "changes",
     "demo": "demo",
     "db": "database",
 }

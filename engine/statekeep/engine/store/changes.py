@@ -29,7 +29,14 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.ids import ActorId, EventType, Fingerprint, MachineName, Namespace, VersionName
+from statekeep.engine.ids import (
+    ActorId,
+    EventType,
+    Fingerprint,
+    MachineName,
+    Namespace,
+    VersionName,
+)
 from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
 from statekeep.engine.store.locks import MACHINE_SPACE
 from statekeep.engine.store.sql import statements

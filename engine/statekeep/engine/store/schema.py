@@ -45,7 +45,7 @@ def _to(
     return sa.Column(name, kind, sa.ForeignKey(f"{SCHEMA}.{target}"), nullable=nullable)
 
 
-CHANGE_POSITION = sa.Sequence("change_position", sa.BigInteger, metadata=metadata)
+CHANGE_POSITION = sa.Sequence("change_position", data_type=sa.BigInteger(), metadata=metadata)
 """Where the next change stands in the feed. Drawn under the machine's lock and the actor's; never cached:
 a session that kept numbers back would use them too late."""
 
