@@ -147,7 +147,7 @@ class Feed:
             Crowded: too many follow already.
         """
         if self._followers >= MAX_FOLLOWERS:
-            raise Crowded
+            raise Crowded(f"{MAX_FOLLOWERS} streams are open")
         self._followers += 1
         tail = self._tails.setdefault(namespace, _Tail())
         tail.followers += 1
@@ -177,11 +177,11 @@ class Feed:
                 await self._wanted.wait()
             try:
                 is_news = await self._look()
-            except StoreUnavailable:  # whoever asks for anything is told so
-                self._horizon = Horizon()
-                pause_s = BACKOFF_S
-            except Exception:
-                _log.exception("the change feed could not be read; trying again")
+            except Exception as error:
+                if not isinstance(error, StoreUnavailable):
+                    _log.exception("the change feed could not be read; trying again")
+                # What answers next may be another server, and know less.
+                self._horizon, self._settled = Horizon(), -1
                 pause_s = BACKOFF_S
             else:
                 pause_s = SHORTEST_S if is_news else min(2 * pause_s, LONGEST_S)
@@ -196,26 +196,26 @@ class Feed:
         settled, drawn = await self._database.read(work)
         is_news = settled != self._settled
         if is_news:
-            await self._go_to(settled)
-            self._settled = settled
+            self._settled = await self._go_to(settled)  # only now: the mark is there too
             self._moved.set()
             self._moved = asyncio.Event()
         return is_news or drawn != settled
 
-    async def _go_to(self, settled: int) -> None:
-        """Read on, a stretch at a time; the tails and the mark move together."""
+    async def _go_to(self, settled: int) -> int:
+        """Read on, a stretch at a time; the tails and the mark move together.
+
+        Returns:
+            What is settled as far as the tails know; 0 where they begin anew.
+        """
         position = self._mark.position
+        end = max(settled, position)  # a new horizon may know less than the one before
         while True:
             begun = {name: tail for name, tail in self._tails.items() if tail.begin is not None}
-            upto = min(position + STRETCH, settled) if begun else settled
+            upto = min(position + STRETCH, end) if begun else end
             before, found, after = await self._read(list(begun), position, upto)
             if before != self._mark:
-                _log.warning("the log no longer holds change %d that was shown", position)
-                self.rewinds += 1
-                for tail in begun.values():
-                    tail.begin = None
-                    tail.changes.clear()
-                begun = {}
+                self._begin_anew()
+                return 0
             for name, tail in begun.items():
                 tail.changes += [change for change in found if change.namespace == name]
                 tail.trim(MAX_TAIL // len(begun))
@@ -223,8 +223,17 @@ class Feed:
             for tail in self._tails.values():
                 if tail.begin is None:
                     tail.begin = after.position
-            if position >= settled:
-                return
+            if position >= end:
+                return settled
+
+    def _begin_anew(self) -> None:
+        """Send away whoever follows: they have seen what is no longer there."""
+        _log.warning("the log no longer holds change %d, which was shown", self._mark.position)
+        self.rewinds += 1
+        self._forget()
+        for tail in self._tails.values():
+            tail.begin = None
+            tail.changes.clear()
 
     async def _read(
         self, namespaces: Sequence[Namespace], position: int, upto: int

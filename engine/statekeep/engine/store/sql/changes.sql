@@ -1,5 +1,6 @@
 -- The change feed. Every change has a position, drawn from one sequence by a transaction that holds
 -- its machine's lock (and, for an event, its actor's), and keeps it until the change can be seen.
+-- A deployment that met no actor changed nothing: it is no change, and its version may be removed.
 
 -- :name drawn
 -- The newest position that any transaction has been given; not bound to a snapshot.
@@ -29,7 +30,8 @@ select position, at
       where e.position <= :upto order by e.position desc limit 1)
     union all
     (select d.position, d.at from statekeep.deployment d
-      where d.position <= :upto order by d.position desc limit 1)
+      where d.position <= :upto and d.migrated + d.stayed + d.needs_rescue > 0
+      order by d.position desc limit 1)
     union all
     select s.position, a.created_at from spawned s join statekeep.actor a on a.key = s.actor_key
   ) as last
@@ -67,4 +69,5 @@ select d.position, d.at, d.id, m.namespace, m.name as machine, v.name as version
   join statekeep.version v on v.id = d.version_id
   join statekeep.version p on p.id = v.parent_id
  where d.position > :after and d.position <= :upto
+   and d.migrated + d.stayed + d.needs_rescue > 0
    and m.namespace = any(cast(:namespaces as text[]));
