@@ -9,7 +9,6 @@ import aiohttp
 import click
 import msgspec
 
-from statekeep.controller.api.problems import TYPE_BASE
 from statekeep.controller.dev import workspace
 from statekeep.engine.errors import StatekeepError
 
@@ -17,10 +16,8 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 TIMEOUT_S = 60.0
 
-
 SILENCE_S = 45.0
 """After which a stream is taken for dead; a bookmark comes every 15 s."""
-
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """One line of a stream."""
@@ -90,9 +87,11 @@ class Caller:
                 if response.status >= 400:
                     self._read(path, response.status, await response.read())
                 async for line in response.content:
+                    if not line.endswith(b"\n"):
+                        raise self._silent(EOFError("the answer broke off"))
                     document = self._read(path, response.status, line)
-                    if str(document.get("type")).startswith(TYPE_BASE):
-                        self._read(path, document["status"], line)
+                    if isinstance(status := document.get("status"), int):
+                        self._read(path, status, line)
                     yield document
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._silent(error) from error
