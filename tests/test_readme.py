@@ -1,4 +1,4 @@
-"""The README's story, played command by command against the real server."""
+"""The stories of the README and the API's page, played command by command against the real server."""
 
 import os
 import re
@@ -15,10 +15,10 @@ URL = "http://127.0.0.1:8080"
 """What the README calls the server; the test's own listens on a free port."""
 
 
-def story() -> list[tuple[str, list[str]]]:
+def story(page: str) -> list[tuple[str, list[str]]]:
     """Return (command, the lines it prints) of every console block, in order."""
     told: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
                 told.append((line[2:], []))
@@ -57,8 +57,11 @@ def terminal(tmp_path: Path) -> Iterator[dict[str, str]]:
         server.stdout.read()
 
 
-def test_the_story_goes_as_the_readme_tells_it(terminal: dict[str, str], tmp_path: Path) -> None:
-    for command, told in story():
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_the_story_goes_as_the_page_tells_it(
+    terminal: dict[str, str], tmp_path: Path, page: str
+) -> None:
+    for command, told in story(page):
         ran = subprocess.run(
             ["bash", "-c", command.replace(URL, terminal["URL"])],
             cwd=tmp_path,
