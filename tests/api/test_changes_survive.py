@@ -17,6 +17,7 @@ from tests.dev.process import Watched
 from tests.store.conftest import World
 from tests.store.test_races import FAMILY, RING
 
+from statekeep.controller.api.streams import NDJSON, SSE
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import Deployment
 
@@ -109,32 +110,47 @@ class Turmoil:
         for _ in range(number):
             await self.batches.acquire()
 
-    async def follow(self, accept: str) -> list[Any]:
-        """Follow in pieces of any length, to the end of everything."""
-        seen: list[Any] = []
-        cursor: str | None = None
+
+@dataclass
+class Follower:
+    """Somebody who comes and goes."""
+
+    turmoil: Turmoil
+    accept: str
+    seen: list[Any] = field(default_factory=list)
+    cursor: str | None = None
+
+    async def follow(self) -> None:
+        """Read pieces of any length, for ever."""
         while True:
-            is_last = self.over
-            query = {"follow": "false"} if is_last else {}
-            headers = {"Accept": accept} | ({"Last-Event-ID": cursor} if cursor else {})
-            patience = self.chance.randint(1, 400)
-            try:
-                async with self.session.get(
-                    self.url("/v1/changes"), params=query, headers=headers
-                ) as response:
-                    assert response.status == 200, await response.text()
-                    async for line in documents(response):
-                        cursor = line["cursor"]
-                        if line["kind"] != "bookmark":
-                            seen.append(line)
-                            patience -= 1
-                        if not is_last and (patience == 0 or self.over):
-                            break
-                    else:
-                        if is_last:
-                            return seen
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.02)
+            await self.read(self.turmoil.chance.randint(1, 400))
+
+    async def finish(self) -> None:
+        """Read to the end of everything."""
+        while not await self.read(None, follow="false"):
+            pass
+
+    async def read(self, patience: int | None, **query: str) -> bool:
+        """Read some more; return whether the stream came to its end."""
+        headers = {"Accept": self.accept}
+        if self.cursor is not None:
+            headers["Last-Event-ID"] = self.cursor
+        try:
+            async with self.turmoil.session.get(
+                self.turmoil.url("/v1/changes"), params=query, headers=headers
+            ) as response:
+                assert response.status == 200, await response.text()
+                async for line in documents(response):
+                    self.cursor = line["cursor"]
+                    if line["kind"] != "bookmark":
+                        self.seen.append(line)
+                        patience = patience and patience - 1
+                    if patience == 0:
+                        return False
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.02)
+            return False
+        return True
 
 
 async def documents(response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
@@ -174,14 +190,20 @@ async def test_the_feed_is_the_log_whoever_is_killed_and_whoever_comes_back(
     for number in range(ACTORS):
         await world.spawn(f"a{number}", "v1")
         turmoil.names.append(f"a{number}")
+    followers = [Follower(turmoil, kind) for kind in (NDJSON, SSE, SSE)]
     async with asyncio.timeout(240), asyncio.TaskGroup() as group:
-        group.create_task(turmoil.deploy())
-        group.create_task(turmoil.spawn())
-        for _ in range(4):
-            group.create_task(turmoil.write())
-        kinds = ("application/x-ndjson", "text/event-stream", "text/event-stream")
-        following = [group.create_task(turmoil.follow(kind)) for kind in kinds]
-    first, *others = (one.result() for one in following)
+        following = [group.create_task(one.follow()) for one in followers]
+        async with asyncio.TaskGroup() as changing:
+            changing.create_task(turmoil.deploy())
+            changing.create_task(turmoil.spawn())
+            for _ in range(4):
+                changing.create_task(turmoil.write())
+        for task in following:
+            task.cancel()
+        await asyncio.wait(following)
+        for one in followers:
+            await one.finish()
+    first, *others = (one.seen for one in followers)
     assert all(other == first for other in others)
     mirror = Mirror()
     mirror.take_all(first)
