@@ -38,6 +38,9 @@ BODIES: dict[tuple[str, str], Any] = {
 }
 """What a route is sent; those that are not here get an empty object."""
 
+QUERIES = {"/changes": {"follow": "false"}}
+"""What stands behind a path, so that every answer comes to an end."""
+
 
 @dataclass
 class Clock:
@@ -83,7 +86,8 @@ class House:
         prefix = "/v1" if namespace is None else f"/v1/namespaces/{namespace}"
         path = route.path.replace("{id}", "a").replace("{name}", "v1")
         body = BODIES.get((route.method, route.path), {}) if route.method == "POST" else None
-        return await self.call(route.method, prefix + path, token, json=body)
+        query = QUERIES.get(route.path, {})
+        return await self.call(route.method, prefix + path, token, json=body, params=query)
 
     def user(self, name: str, *, audience: str = AUDIENCE) -> str:
         """Return a token that the cluster knows; like a real one it says when it expires."""
