@@ -62,7 +62,7 @@ class Story:
         async with self.session.request(
             method,
             self.url + path.format(**parameters),
-            params={n: str(v).lower() for n, v in query.items()},
+            params={n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in query.items()},
             json=body,
             headers=headers,
         ) as response:

@@ -280,7 +280,7 @@ async def test_a_namespace_sees_nothing_of_another(site: Site) -> None:
     [
         ({"after": "garbage"}, "cursor"),
         ({"after": "WzEsMl0"}, "cursor"),
-        ({"follow": "yes"}, "follow is true or false"),
+        ({"follow": "yes"}, "query parameter follow"),
         ({"kinds": "event,evnt"}, "'evnt' is none of"),
         ({"limit": "0"}, "limit"),
         ({"limit": "x"}, "limit"),

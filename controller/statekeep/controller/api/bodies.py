@@ -319,7 +319,7 @@ class BookmarkResponse(Response, kw_only=True):
     """How far the reader has got; nothing has happened."""
 
     cursor: ChangeCursor
-    kind: Annotated[Literal["bookmark"], Meta(description="No change.")] = "bookmark"
+    kind: Annotated[Literal["bookmark"], Meta(description="No change.")]
 
 
 class ActorChangeResponse(Response, kw_only=True):
@@ -349,7 +349,7 @@ class DeploymentChangeResponse(Response, kw_only=True):
     """A version was applied; the actors that it moved come next."""
 
     cursor: ChangeCursor
-    kind: Annotated[Literal["deployment"], Meta(description="A deployment.")] = "deployment"
+    kind: Annotated[Literal["deployment"], Meta(description="A deployment.")]
     deployment: DeploymentId
     machine: Annotated[Name, Meta(description="The machine that got a new version.")]
     version: Annotated[Name, Meta(description="The version that was applied.")]

@@ -308,6 +308,7 @@ def _migrated(
 def _deployed(change: VersionDeployed, cursor: str) -> bodies.DeploymentChangeResponse:
     return bodies.DeploymentChangeResponse(
         cursor=cursor,
+        kind="deployment",
         deployment=change.deployment_id,
         machine=change.machine,
         version=change.version,
