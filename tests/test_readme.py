@@ -1,4 +1,4 @@
-"""The README's story, played command by command against the real server."""
+"""The stories of the README and the API's page, played command by command against the real server."""
 
 import os
 import re
@@ -57,8 +57,11 @@ def terminal(tmp_path: Path) -> Iterator[dict[str, str]]:
         server.stdout.read()
 
 
-def test_the_story_goes_as_the_readme_tells_it(terminal: dict[str, str], tmp_path: Path) -> None:
-    for command, told in story():
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_the_story_goes_as_the_page_tells_it(
+    terminal: dict[str, str], tmp_path: Path, page: str
+) -> None:
+    for command, told in story(ROOT / page):
         ran = subprocess.run(
             ["bash", "-c", command.replace(URL, terminal["URL"])],
             cwd=tmp_path,

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import base64
 import json
 import re
 import tempfile
@@ -31,7 +32,11 @@ NAMESPACE = Namespace("default")
 
 _TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"')
 _WHEN = '"2026-11-02T09:30:00Z"'
-"""What every time becomes: nothing else differs from run to run."""
+"""What every time becomes."""
+
+_CURSOR = re.compile(r'"cursor": "[^"]+"')
+_BEHIND = '"cursor": "WzYsNDA3MTEwOTYyMCxudWxsXQ"'
+"""What every cursor of a change becomes, since it holds digits made of a time: nothing else differs from run to run."""
 
 _CALLS = {
     **{route.contract.id: (route.method, "/v1" + route.path) for route in ROUTES},
@@ -57,7 +62,7 @@ class Story:
         async with self.session.request(
             method,
             self.url + path.format(**parameters),
-            params={n: str(v).lower() for n, v in query.items()},
+            params={n: str(v).lower() if isinstance(v, bool) else str(v) for n, v in query.items()},
             json=body,
             headers=headers,
         ) as response:
@@ -112,7 +117,9 @@ async def play(database: Database) -> dict[str, Any]:
         await _income_check(story)
         await _questions(story)
         await _refusals(story)
-    told: dict[str, Any] = json.loads(_TIME.sub(_WHEN, json.dumps(story.told)))
+    told: dict[str, Any] = json.loads(
+        _CURSOR.sub(_BEHIND, _TIME.sub(_WHEN, json.dumps(story.told)))
+    )
     return told
 
 
@@ -162,6 +169,7 @@ async def _questions(story: Story) -> None:
     applied = await story.tell("getVersion", name="loan-v2")
     deployment = applied["migration"]["deployment"]
     await story.tell("getDeploymentDecisions", id=deployment, actors=True)
+    await story.tell("followChanges", kinds="event,migration", follow=False, limit=1)
     await story.tell("isLive")
     await story.tell("isReady")
 
@@ -179,6 +187,8 @@ async def _refusals(story: Story) -> None:
     definition = {"id": "loan", "initial": "idle", "states": {"idle": {"on": {"PAY": "paid"}}}}
     broken = {"id": "loan-v3", "parentId": "loan-v2", "definition": definition}
     await story.fail("previewVersion", broken)
+    never = base64.urlsafe_b64encode(b"[9,1,null]").decode().rstrip("=")
+    await story.fail("followChanges", after=never, follow=False)
 
 
 def differences(told: dict[str, Any]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from statekeep.controller.access.keys import KNOWN_S, KeyGuard
 from statekeep.controller.access.kubernetes import ClusterGuard, Reviews
 from statekeep.controller.access.modes import Mode
 from statekeep.controller.access.scopes import SCOPES, scope_of
+from statekeep.controller.api import changes
 from statekeep.controller.api.app import create
 from statekeep.controller.api.routes import ROUTES, Route
 from statekeep.controller.api.server import listening
@@ -37,6 +38,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/events"): [{"actor": "a", "type": "START"}],
 }
 """What a route is sent; those that are not here get an empty object."""
+
+QUERIES = {"/changes": {"follow": "false"}}
+"""What stands behind a path, so that every answer comes to an end."""
 
 
 @dataclass
@@ -83,7 +87,8 @@ class House:
         prefix = "/v1" if namespace is None else f"/v1/namespaces/{namespace}"
         path = route.path.replace("{id}", "a").replace("{name}", "v1")
         body = BODIES.get((route.method, route.path), {}) if route.method == "POST" else None
-        return await self.call(route.method, prefix + path, token, json=body)
+        query = QUERIES.get(route.path, {})
+        return await self.call(route.method, prefix + path, token, json=body, params=query)
 
     def user(self, name: str, *, audience: str = AUDIENCE) -> str:
         """Return a token that the cluster knows; like a real one it says when it expires."""
@@ -678,6 +683,21 @@ async def test_a_stream_ends_when_its_caller_may_no_longer(house: House) -> None
         assert json.loads(await response.content.readline())["status"] == 401
         assert await response.content.read() == b""
     assert (await house.site.actor("a"))["seq"] == 1
+
+
+async def test_the_change_feed_ends_when_its_reader_may_no_longer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "LOOK_S", 0.05)
+    text = await house.key("changes:read")
+    headers = {"Authorization": f"Bearer {text}"}
+    async with house.site.session.get(house.url + "/v1/changes", headers=headers) as response:
+        assert json.loads(await response.content.readline())["kind"] == "spawn"
+        await house.revoke(text)
+        house.clock.now += KNOWN_S
+        async with asyncio.timeout(30):
+            rest = await response.content.read()
+    assert json.loads(rest.splitlines()[-1])["status"] == 401
 
 
 async def test_whoever_leaves_first_takes_nobody_along(house: House) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jsonschema
 import openapi_spec_validator
 import pytest
@@ -19,6 +20,7 @@ from tests.api.loan_story import NAMESPACE
 
 from statekeep.controller.api import kinds
 from statekeep.controller.api.app import create
+from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.openapi import document, examples
 from statekeep.controller.api.routes import PROBES, ROUTES
 from statekeep.controller.api.server import listening
@@ -169,11 +171,26 @@ async def test_the_answer_to_a_stream_is_as_the_schema_of_a_result_says(site: Si
     lines = b"".join(json.dumps(item).encode() + b"\n" for item in items)
     reply = await site.send_raw("/v1/events", lines, "application/x-ndjson")
     responses = OPERATIONS["sendEvents"]["responses"]
-    result = responses["200"]["content"]["application/json"]["schema"]["items"]
+    result = responses["200"]["content"]["application/json"]["schema"]["anyOf"][0]["items"]
     answers = [json.loads(line) for line in reply.raw.splitlines()]
     for answer in answers:
         check(answer, result)
     assert [answer["status"] for answer in answers] == ["active", 409, 412, 404, 422, 422]
+
+
+async def test_every_line_of_the_change_feed_is_as_its_schema_says(database: Database) -> None:
+    await loan_story.play(database)
+    schema = OPERATIONS["followChanges"]["responses"]["200"]["content"][NDJSON]["schema"]["x-line"]
+    async with (
+        listening(create(database, NAMESPACE), "127.0.0.1", 0) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/v1/changes", params={"follow": "false"}) as response,
+    ):
+        lines = [json.loads(line) async for line in response.content]
+    for line in lines:
+        check(line, schema)
+    told = {line["kind"] for line in lines}
+    assert told == {"spawn", "event", "deployment", "migration", "bookmark"}
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ SCOPES: Mapping[str, frozenset[Call]] = {
             ("get", "actors/snapshot"),
         }
     ),
+    "changes:read": frozenset({("watch", "actors")}),
     "actors:write": frozenset({("create", "actors"), ("create", "actors/events")}),
     "versions:read": frozenset(
         {

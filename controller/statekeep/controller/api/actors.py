@@ -184,7 +184,7 @@ def _logged(shared: State, actor: Actor, one: Logged) -> bodies.LoggedResponse:
         state_value=one.configuration.value,
         state=one.configuration.label,
         fingerprint=one.fingerprint,
-        at=_utc(one.at),
+        at=utc(one.at),
         data=data,
         data_error=error,
     )
@@ -285,8 +285,8 @@ def shown(shared: State, actor: Actor, *, with_context: bool = False) -> bodies.
         **standing(actor.configuration),
         seq=actor.seq,
         fingerprint=actor.fingerprint,
-        created_at=_utc(actor.created_at),
-        updated_at=_utc(actor.updated_at),
+        created_at=utc(actor.created_at),
+        updated_at=utc(actor.updated_at),
         context=context,
         context_error=error,
     )
@@ -314,7 +314,8 @@ def standing(configuration: StoredConfiguration) -> dict[str, Any]:
     }
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
+    """Return a time as callers see it."""
     return moment.astimezone(UTC)
 
 
@@ -324,8 +325,8 @@ def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionRes
         deployment=one.deployment_id,
         version=one.version,
         outcome="Stay" if one.after is None else "Migrate",
-        before=_place(one.before),
-        after=UNSET if one.after is None else _place(one.after),
+        before=place(one.before),
+        after=UNSET if one.after is None else place(one.after),
         reason=UNSET if one.reason is None else Reason(one.reason),
         detail=one.detail or UNSET,
         skipped=dict(one.skipped) or UNSET,
@@ -333,12 +334,13 @@ def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionRes
         events=one.events,
         history_path=list(one.history_path) or UNSET,
         prefix_hash=one.prefix_hash or UNSET,
-        at=_utc(one.at),
+        at=utc(one.at),
         actors=UNSET if actors is None else actors,
     )
 
 
-def _place(configuration: StoredConfiguration) -> bodies.Place:
+def place(configuration: StoredConfiguration) -> bodies.Place:
+    """Return a version and a state of it as callers see them."""
     return bodies.Place(
         version=configuration.version,
         state_value=configuration.value,

@@ -12,6 +12,7 @@ from statekeep.controller.access.modes import Mode
 from statekeep.controller.api import admission, authorization, observation, problems, requests
 from statekeep.controller.api.admission import Admission
 from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.reference import Reference
@@ -68,6 +69,7 @@ def create(
     app[requests.DEFAULT_NAMESPACE] = namespace
     app[authorization.GUARDS] = guards
     app.cleanup_ctx.append(partial(_serving, database, metrics))
+    app.on_shutdown.append(_end_streams)
     if exposes_metrics:
         app.router.add_get("/metrics", partial(_metrics, metrics))
     for probe in PROBES:
@@ -103,6 +105,11 @@ async def _serving(
     process = partial(processing.process, database, catalogue)
     counted = observation.counting(tracing.traced(process) if tracing else process, metrics)
     batcher = Batcher(counted)
-    app[STATE] = State(database, catalogue, counted, batcher)
+    app[STATE] = State(database, catalogue, counted, batcher, Feed(database, catalogue))
     yield
     await batcher.close()
+
+
+async def _end_streams(app: web.Application) -> None:
+    """End what would never end by itself, before the server waits for requests in flight."""
+    await app[STATE].feed.close()

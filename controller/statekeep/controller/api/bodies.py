@@ -98,6 +98,34 @@ class BatchEvent(EventRequest, kw_only=True):
     ] = False
 
 
+class CloudEvent(msgspec.Struct, kw_only=True):
+    """A CloudEvent 1.0, as far as it concerns us; its further attributes are left alone."""
+
+    specversion: Annotated[Literal["1.0"], Meta(description="The specification's version.")]
+    id: Annotated[
+        Key,
+        Meta(description="With `source`, the idempotency key: together 255 characters at most."),
+    ]
+    source: Annotated[
+        str,
+        Meta(
+            description="Where it comes from: a URI reference.",
+            max_length=255,
+            pattern=r"^[^\s\x00]+$(?!\n)",
+        ),
+    ]
+    type: EventType
+    subject: ActorId
+    datacontenttype: Annotated[
+        str | None,
+        Meta(description="The type of `data_base64`: JSON, which is also the default, or text."),
+    ] = None
+    data: Payload = UNSET
+    data_base64: Annotated[
+        str | UnsetType, Meta(description="The data as Base64; it and `data` exclude each other.")
+    ] = UNSET
+
+
 class MigrationRequest(Request, kw_only=True):
     """How a version migrates actors, as in a manifest."""
 
@@ -171,14 +199,22 @@ class AnswerResponse(StandingResponse, kw_only=True):
     ]
 
 
-Result = Annotated[
+Results = Annotated[
     Any,
     Meta(
-        description="What became of one event: an answer, or a problem of its own.",
+        description="A result for each event, in order; or the answer to a single CloudEvent.",
         extra_json_schema={
             "anyOf": [
+                {
+                    "type": "array",
+                    "items": {
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/AnswerResponse"},
+                            {"$ref": "#/components/schemas/ProblemResponse"},
+                        ]
+                    },
+                },
                 {"$ref": "#/components/schemas/AnswerResponse"},
-                {"$ref": "#/components/schemas/ProblemResponse"},
             ]
         },
     ),
@@ -274,6 +310,60 @@ class DecisionsResponse(Response, kw_only=True):
         Meta(description="An actor's oldest first; a deployment's by cohort, or by actor id."),
     ]
     next_cursor: NextCursor | UnsetType = UNSET
+
+
+ChangeCursor = Annotated[str, Meta(description="The place behind this line: `after` begins there.")]
+
+
+class BookmarkResponse(Response, kw_only=True):
+    """How far the reader has got; nothing has happened."""
+
+    cursor: ChangeCursor
+    kind: Annotated[Literal["bookmark"], Meta(description="No change.")]
+
+
+class ActorChangeResponse(Response, kw_only=True):
+    """A spawn, an event or a migration: where the actor stands now, and why."""
+
+    cursor: ChangeCursor
+    kind: Annotated[
+        Literal["spawn", "event", "migration"], Meta(description="What happened to the actor.")
+    ]
+    actor: ActorId
+    seq: Seq
+    machine: Annotated[Name, Meta(description="The machine that it is an instance of.")]
+    version: Annotated[Name, Meta(description="The version that it is on.")]
+    state_value: StateValue
+    state: StateLabel
+    status: Status
+    fingerprint: Fingerprint
+    at: Annotated[Time, Meta(description="When it happened.")]
+    type: Annotated[EventType, Meta(description="Of the event.")] | UnsetType = UNSET
+    deployment: (
+        Annotated[DeploymentId, Meta(description="What migrated the actor.")] | UnsetType
+    ) = UNSET
+    before: Place | UnsetType = UNSET
+
+
+class DeploymentChangeResponse(Response, kw_only=True):
+    """A version was applied; the actors that it moved come next."""
+
+    cursor: ChangeCursor
+    kind: Annotated[Literal["deployment"], Meta(description="A deployment.")]
+    deployment: DeploymentId
+    machine: Annotated[Name, Meta(description="The machine that got a new version.")]
+    version: Annotated[Name, Meta(description="The version that was applied.")]
+    parent_id: Annotated[Name, Meta(description="The version whose actors it was for.")]
+    migrated: Annotated[int, Meta(description="How many actors moved.", ge=0)]
+    stayed: Annotated[int, Meta(description="How many stayed.", ge=0)]
+    needs_rescue: Annotated[
+        int,
+        Meta(
+            description="How many lived through an event that the new version does not handle.",
+            ge=0,
+        ),
+    ]
+    at: Annotated[Time, Meta(description="When it was applied.")]
 
 
 class StateCount(Response, kw_only=True):

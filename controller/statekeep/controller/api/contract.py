@@ -69,6 +69,19 @@ IF_NONE_MATCH = RequestHeader(
     Annotated[str, Meta(description="The `ETag` of what the caller has: 304 if that is still so.")],
     (),
 )
+LAST_EVENT_ID = RequestHeader(
+    "Last-Event-ID",
+    Annotated[
+        str,
+        Meta(
+            description="The cursor of the last change that was seen, as a browser's `EventSource` sends it; it goes "
+            "before `after`.",
+            pattern=r"^[A-Za-z0-9_-]*$",
+            max_length=1_000,
+        ),
+    ],
+    (),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,13 @@ class ResponseHeader:
 
 SEQ_TAG = ResponseHeader(
     "ETag", Annotated[str, Meta(description="The actor's seq, in quotes: for `If-Match`.")]
+)
+LONE_SEQ_TAG = ResponseHeader(
+    "ETag",
+    Annotated[
+        str, Meta(description="The actor's seq, in quotes, where the body was a single CloudEvent.")
+    ],
+    always=False,
 )
 ACTOR_TAG = ResponseHeader(
     "ETag",

@@ -1,7 +1,7 @@
 """Routes: events, one at a time or many."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, assert_never
 
@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from statekeep.controller.api import bodies, requests
+from statekeep.controller.api import bodies, cloudevents, requests
 from statekeep.controller.api.actors import standing
 from statekeep.controller.api.admission import overloaded
 from statekeep.controller.api.authorization import renew
@@ -43,6 +43,9 @@ MAX_LINE_BYTES = 2 * 1024 * 1024
 MAX_DATA_BYTES = 1024 * 1024
 """One event's payload, as JSON; a page of a history holds up to a thousand of them."""
 
+Read = Callable[[Any], bodies.BatchEvent]
+"""Makes an event of an item, or raises a problem."""
+
 
 async def send(request: web.Request) -> web.Response:
     """Send an event.
@@ -50,13 +53,20 @@ async def send(request: web.Request) -> web.Response:
     Answers with where the actor then stands: act on `stateValue`. An event that no transition takes changes nothing
     and is answered with `"handled": false`; one for an actor that is done is too, with `"status": "done"`.
     """
-    actor_id = request.match_info["id"]
     body = await requests.body(request, bodies.EventRequest)
+    key = requests.idempotency_key(request)
+    return await _submitted(request, request.match_info["id"], body, key)
+
+
+async def _submitted(
+    request: web.Request, actor_id: str, body: bodies.EventRequest, key: str | None
+) -> web.Response:
+    """Process one event, on the conditions that its headers name."""
     event = _event(
         requests.namespace(request),
         actor_id,
         body,
-        key=requests.idempotency_key(request),
+        key=key,
         if_seq=requests.if_match(request),
         strict=requests.is_strict(request),
     )
@@ -77,19 +87,31 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     For many actors. One result each, in order: an answer, or a problem of its own, which fails no other event. A
     JSON array is answered with one, as a whole; NDJSON may have any length and is answered line by line as it
     arrives. Events for one actor keep their order. Give each event an `id` to make a retry safe.
+
+    CloudEvents are taken too: an array of them is answered as one, a single one (structured, or with its attributes
+    in `ce-` headers) as a single event is. `subject` names the actor; `source` and `id` make a retry safe. To a
+    single one `If-Match` and `Prefer` mean what they mean to `POST /actors/{id}/events`.
     """
+    if cloudevents.is_single(request):
+        one = await cloudevents.read(request)
+        return await _submitted(request, one.actor, one, requests.idempotency_key(request))
     for header, field in (("Idempotency-Key", "id"), ("If-Match", "ifSeq")):
         if header in request.headers:
             raise invalid(f"{header} cannot stand for many events: give each one its own {field}")
     if request.content_type == NDJSON:
         return await _stream(request)
-    items = await requests.array(request)
+    read: Read = _batch_event
+    if request.content_type == cloudevents.BATCH:
+        items, read = requests.decode(await request.read(), list[Any]), cloudevents.convert
+    else:
+        items = await requests.array(request)
     if len(items) > MAX_ITEMS:
         raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
     namespace, shared = requests.namespace(request), state(request)
     results: list[Any] = []
     for start in range(0, len(items), MAX_BATCH):
-        results += await _results(shared, namespace, items[start : start + MAX_BATCH])
+        some = items[start : start + MAX_BATCH]
+        results += await _results(shared, namespace, some, read)
     return requests.json_response(results)
 
 
@@ -105,7 +127,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     try:
         async for lines in _lines(request):
             await renew(request)  # a stream may go on for days
-            await _write(response, await _results(shared, namespace, lines))
+            await _write(response, await _results(shared, namespace, lines, _batch_event))
     except ConnectionError:
         raise
     except Exception as error:
@@ -134,19 +156,22 @@ async def _lines(request: web.Request) -> AsyncIterator[list[bytes]]:
         yield [rest]
 
 
-async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) -> list[Any]:
+async def _results(
+    shared: State, namespace: Namespace, items: Sequence[Any], read: Read
+) -> list[Any]:
     """Return one result for every item: an answer, or a problem of its own.
 
     Args:
         shared: the store.
         namespace: of all the actors.
         items: JSON values, or lines that should hold one each.
+        read: what makes an event of one.
     """
     results: list[Any] = [None] * len(items)
     wanted: dict[int, Event] = {}
     for number, item in enumerate(items):
         try:
-            body = _batch_event(item)
+            body = read(item)
             if_seq = None if body.if_seq is UNSET else body.if_seq
             wanted[number] = _event(
                 namespace, body.actor, body, key=None, if_seq=if_seq, strict=body.strict

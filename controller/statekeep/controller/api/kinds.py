@@ -44,6 +44,9 @@ KINDS: Mapping[str, Kind] = {
         HTTPStatus.CONFLICT, "the event would never come to rest; nothing was changed"
     ),
     "context-refused": Kind(HTTPStatus.CONFLICT, "the context cannot be patched"),
+    "cursor-gone": Kind(
+        HTTPStatus.GONE, "the database no longer holds the change that the cursor names"
+    ),
     "seq-differs": Kind(
         HTTPStatus.PRECONDITION_FAILED, "the actor has moved on; `seq` says where it is"
     ),
@@ -72,6 +75,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "overloaded": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are being answered; try again"
+    ),
+    "too-many-followers": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "as many follow the changes as one process serves; try again",
     ),
     "authorization-unavailable": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from statekeep.controller.api import bodies, scalars
-from statekeep.controller.api.contract import ANY_CALL, Answer, Content, Contract, Tag, kinds
+from statekeep.controller.api.contract import ANY_CALL, JSON, Answer, Content, Contract, Tag, kinds
 from statekeep.controller.api.kinds import KINDS
 from statekeep.controller.api.problems import CONTENT_TYPE, RETRY_AFTER_S
 from statekeep.controller.api.queries import Parameters
@@ -154,7 +154,7 @@ def _content(contents: Iterable[Content], example: Any = None) -> Json:
     for content in contents:
         [schema] = _components([content.type])[0]
         shown[content.media] = {"schema": schema}
-        if example is not None and schema.get("type") != "string":
+        if example is not None and content.media == JSON:
             shown[content.media]["examples"] = {"loan": {"value": example}}
     return shown
 
@@ -207,9 +207,19 @@ def _refusal(status: HTTPStatus, named: Sequence[str]) -> Json:
 def _schemas() -> Json:
     used = [content.type for route in ROUTES for content in _contents(route.contract)]
     used += [content.type for probe in PROBES for content in _contents(probe.contract)]
-    components = _components([*used, bodies.AnswerResponse, bodies.ProblemResponse])[1]
+    components = _components([*used, *_NAMED])[1]
     components["StateValue"] = scalars.STATE_VALUE
     return dict(sorted(components.items()))
+
+
+_NAMED = (
+    bodies.AnswerResponse,
+    bodies.ProblemResponse,
+    bodies.ActorChangeResponse,
+    bodies.DeploymentChangeResponse,
+    bodies.BookmarkResponse,
+)
+"""What other schemas refer to by name alone."""
 
 
 def _contents(contract: Contract) -> Iterable[Content]:

@@ -97,6 +97,51 @@ class PreviewPages(Parameters, kw_only=True):
     ) = UNSET
 
 
+CHANGE_KINDS = ("spawn", "event", "deployment", "migration")
+"""What the change feed tells of."""
+
+_ANY_KIND = "|".join(CHANGE_KINDS)
+
+
+class ChangeFilter(Parameters, kw_only=True):
+    """Which changes to follow, and how far."""
+
+    after: (
+        Annotated[
+            str,
+            Meta(
+                description="Begin behind the change with this cursor, or with what is to come: `now`. Without it, "
+                "with the first change there is.",
+                max_length=1_000,
+                pattern=r"^[A-Za-z0-9_-]*$",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    machine: Annotated[Filter, Meta(description="Of this machine.")] | UnsetType = UNSET
+    kinds: (
+        Annotated[
+            str,
+            Meta(
+                description="Only these kinds, with commas between them: of "
+                + ", ".join(f"`{kind}`" for kind in CHANGE_KINDS)
+                + ".",
+                extra_json_schema={"pattern": rf"^({_ANY_KIND})(,({_ANY_KIND}))*$"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    follow: Annotated[
+        bool, Meta(description="Whether to stay and wait for more when all that is there was read.")
+    ] = True
+    limit: (
+        Annotated[
+            int, Meta(description="Changes after which the answer ends.", ge=1, le=999_999_999)
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class DecisionPage(Page, kw_only=True):
     """How to list a deployment's decisions."""
 

@@ -242,7 +242,7 @@ def not_modified(tag: str) -> web.Response:
     return web.Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
 
 
-def cursor(*position: str | int) -> str:
+def cursor(*position: str | int | None) -> str:
     """Return an opaque cursor for the place behind which the next page begins."""
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 

@@ -8,13 +8,24 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta
 
-from statekeep.controller.api import actors, bodies, events, health, queries, versions
+from statekeep.controller.api import (
+    actors,
+    bodies,
+    changes,
+    cloudevents,
+    events,
+    health,
+    queries,
+    versions,
+)
 from statekeep.controller.api.contract import (
     ACTOR_TAG,
     IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
+    LAST_EVENT_ID,
     LOCATION,
+    LONE_SEQ_TAG,
     NDJSON,
     PREFER,
     REPLAYED,
@@ -25,7 +36,8 @@ from statekeep.controller.api.contract import (
     ResponseHeader,
     Tag,
 )
-from statekeep.controller.api.scalars import Lines
+from statekeep.controller.api.scalars import ChangeEvents, ChangeLines, Lines
+from statekeep.controller.api.streams import SSE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -196,14 +208,51 @@ ROUTES = (
             bodies=(
                 Content(Annotated[list[bodies.BatchEvent], Meta(max_length=events.MAX_ITEMS)]),
                 Content(Lines, NDJSON),
+                Content(bodies.CloudEvent, cloudevents.STRUCTURED),
+                Content(
+                    Annotated[list[bodies.CloudEvent], Meta(max_length=events.MAX_ITEMS)],
+                    cloudevents.BATCH,
+                ),
             ),
             answers=(
                 Answer(
                     HTTPStatus.OK,
-                    "A result for each event, in order.",
-                    (Content(list[bodies.Result]), Content(Lines, NDJSON)),
+                    "A result for each event, in order; to a single CloudEvent, where its actor stands.",
+                    (Content(bodies.Results), Content(Lines, NDJSON)),
+                    (LONE_SEQ_TAG, REPLAYED),
                 ),
             ),
+            kinds=(
+                "not-found",
+                "idempotency-key",
+                "idempotency-key-reused",
+                "if-match",
+                "seq-differs",
+                "unhandled",
+                "unstable",
+                "context-refused",
+            ),
+        ),
+    ),
+    Route(
+        "GET",
+        "/changes",
+        changes.follow,
+        "watch",
+        "actors",
+        Contract(
+            id="followChanges",
+            tag=Tag.EVENTS,
+            query=queries.ChangeFilter,
+            headers=(LAST_EVENT_ID,),
+            answers=(
+                Answer(
+                    HTTPStatus.OK,
+                    "The changes, for as long as the caller reads them.",
+                    (Content(ChangeLines, NDJSON), Content(ChangeEvents, SSE)),
+                ),
+            ),
+            kinds=("cursor-gone", "too-many-followers"),
         ),
     ),
     Route(

@@ -151,3 +151,27 @@ Lines = Annotated[
         extra_json_schema={"contentMediaType": "application/x-ndjson"},
     ),
 ]
+
+_CHANGE = {
+    "anyOf": [
+        {"$ref": f"#/components/schemas/{name}"}
+        for name in ("ActorChangeResponse", "DeploymentChangeResponse", "BookmarkResponse")
+    ]
+}
+
+ChangeLines = Annotated[
+    str,
+    Meta(
+        description="NDJSON: one change a line, as `x-line` says; a bookmark after a silence; a problem as the last "
+        "line of an answer that breaks off.",
+        extra_json_schema={"contentMediaType": "application/x-ndjson", "x-line": _CHANGE},
+    ),
+]
+
+ChangeEvents = Annotated[
+    str,
+    Meta(
+        description="Server-Sent Events: `event` is the kind, `id` the cursor, `data` the change, as `x-data` says.",
+        extra_json_schema={"contentMediaType": "text/event-stream", "x-data": _CHANGE},
+    ),
+]

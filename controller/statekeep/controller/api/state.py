@@ -1,10 +1,11 @@
-"""What the handlers share: the store, what was read of it, and the batcher in front of it."""
+"""What the handlers share: the store, what was read of it, and who stands in front of and behind it."""
 
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from statekeep.controller.api.batcher import Batcher, Process
+from statekeep.controller.api.feed import Feed
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 
@@ -19,6 +20,7 @@ class State:
     """Many events at once; the batcher shares it among single ones."""
 
     batcher: Batcher
+    feed: Feed
 
 
 STATE = web.AppKey("state", State)

@@ -19,6 +19,12 @@ DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 TIMEOUT_S = 60.0
 
+SILENCE_S = 45.0
+"""After which a stream is taken for dead; a bookmark comes every 15 s."""
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""One line of a stream."""
+
 
 REACH = "statekeep.reach"
 """Under this key of a context's ``meta``, a front other than ``statekeep`` says how it reaches the API: called with
@@ -43,6 +49,10 @@ class CallFailed(StatekeepError):
         super().__init__(message)
         self.status = status
         """Of HTTP; ``None`` where there was no answer of the API's own."""
+
+
+class NoAnswer(CallFailed):
+    """The API cannot be reached, or not now: the same call may succeed a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +174,49 @@ class Caller:
             async with self._session.request(method, url, **options) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise CallFailed(
-                f"{self._server.url} does not answer ({error or type(error).__name__}); {self._server.advice}"
-            ) from error
+            raise self._silent(error) from error
+        return self._read(url, response.status, raw)
+
+    async def lines(self, path: str, **query: str) -> AsyncIterator[Any]:
+        """Yield the documents of an NDJSON answer as they come, however long that takes.
+
+        A problem is the last line of an answer that breaks off.
+        """
+        url = self._server.url + self._within(path)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=SILENCE_S)
+        try:
+            async with self._session.get(
+                url, params=query, timeout=timeout, read_bufsize=MAX_LINE_BYTES
+            ) as response:
+                if response.status >= 400:
+                    self._read(url, response.status, await response.read())
+                async for line in response.content:
+                    if not line.endswith(b"\n"):
+                        raise self._silent(EOFError("the answer broke off"))
+                    document = self._read(url, response.status, line)
+                    if isinstance(status := document.get("status"), int):
+                        self._read(url, status, line)
+                    yield document
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._silent(error) from error
+
+    def _silent(self, error: Exception) -> NoAnswer:
+        return NoAnswer(
+            f"{self._server.url} does not answer ({error or type(error).__name__}); {self._server.advice}"
+        )
+
+    def _read(self, url: str, status: int, raw: bytes) -> Any:
+        """Return the JSON of an answer that is no refusal."""
         try:
             document = msgspec.json.decode(raw)
         except msgspec.DecodeError as error:
-            raise CallFailed(
-                f"{url} answered {response.status} with something that is not JSON"
-            ) from error
-        if response.status >= 400:
-            problem = _problem(document, response.status)
-            if response.status == HTTPStatus.UNAUTHORIZED:
+            raise CallFailed(f"{url} answered {status} with something that is not JSON") from error
+        if status >= 400:
+            problem = _problem(document, status)
+            if status == HTTPStatus.UNAUTHORIZED:
                 problem += " (STATEKEEP_TOKEN, or --token-file)"
-            raise CallFailed(problem, response.status)
+            failure = NoAnswer if status == HTTPStatus.SERVICE_UNAVAILABLE else CallFailed
+            raise failure(problem, status)
         return document
 
     def _within(self, path: str) -> str:

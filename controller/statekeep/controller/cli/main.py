@@ -21,6 +21,7 @@ COMMANDS = {
     "approve": "approve",
     "actors": "actors",
     "versions": "versions",
+    "changes": "changes",
     "demo": "demo",
     "db": "database",
     "keys": "keys",

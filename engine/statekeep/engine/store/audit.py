@@ -109,7 +109,8 @@ async def decisions(
     """Return every decision that concerned an actor, oldest first."""
     rows = (await connection.execute(_SQL["landmarks"], {"key": key})).all()
     landmarks = [Landmark(row.epoch, row.history_id, row.configuration_id) for row in rows]
-    deployments = await _deployments(connection, key)
+    machine = sa.select(schema.actor.c.machine_id).where(schema.actor.c.key == key)
+    deployments = await _deployments(connection, machine)
     rulings = await _rulings(
         connection, list(deployments), [landmark.history_id for landmark in landmarks]
     )
@@ -168,12 +169,21 @@ async def of_deployment_by_actor(
     """Return what a deployment decided of each actor, in the order of their ids."""
     keys = {"deployment_id": deployment_id, "after": after or "", "limit": limit}
     rows = (await connection.execute(_SQL["actors_of_machine"], keys)).all()
-    found = [
-        (ActorId(row.id), one)
-        for row in rows
-        for one in await decisions(connection, catalogue, row.key)
-        if one.deployment_id == deployment_id
-    ]
+    deployment = schema.deployment
+    machine = sa.select(deployment.c.machine_id).where(deployment.c.id == deployment_id)
+    deployments = await _deployments(connection, machine)
+    order = sorted((row.epoch, id_) for id_, row in deployments.items())
+    before = [one for one in order if one <= (deployments[deployment_id].epoch, deployment_id)]
+    histories = list({row.history_id for row in rows})
+    rulings = await _rulings(connection, [id_ for _, id_ in before], histories)
+    concerned: list[tuple[ActorId, Ruling]] = []
+    for row in rows:
+        landmark = Landmark(row.epoch, row.history_id, row.configuration_id)
+        followed = follow([landmark], before, rulings)
+        if followed and followed[-1].deployment_id == deployment_id:
+            concerned.append((ActorId(row.id), followed[-1]))
+    explained = await explain(connection, catalogue, [one for _, one in concerned], deployments)
+    found = [(id_, one) for (id_, _), one in zip(concerned, explained, strict=True)]
     return ActorPage(found, ActorId(rows[-1].id) if len(rows) == limit else None)
 
 
@@ -222,12 +232,11 @@ _DEPLOYMENTS = sa.select(
 ).join(schema.version, schema.version.c.id == schema.deployment.c.version_id)
 
 
-async def _deployments(connection: AsyncConnection, key: UUID) -> dict[int, Any]:
-    """Return the deployments to the actor's machine, by id."""
-    machine = (
-        sa.select(schema.actor.c.machine_id).where(schema.actor.c.key == key).scalar_subquery()
-    )
-    query = _DEPLOYMENTS.where(schema.deployment.c.machine_id == machine)
+async def _deployments(
+    connection: AsyncConnection, machine: sa.Select[tuple[int]]
+) -> dict[int, Any]:
+    """Return the deployments to a machine, by id."""
+    query = _DEPLOYMENTS.where(schema.deployment.c.machine_id == machine.scalar_subquery())
     return {row.id: row for row in await connection.execute(query)}
 
 

@@ -1,6 +1,6 @@
 """The tables of schema ``statekeep``; what each row means, and what Postgres itself guarantees.
 
-The log (``event``, ``deployment``, ``decision``) is the truth and append-only; ``cohort`` and
+The log (``spawn``, ``event``, ``deployment``, ``decision``) is the truth and append-only; ``cohort`` and
 ``edge`` are an index of the present. Alembic revisions create all of this; a test compares the two.
 """
 
@@ -43,6 +43,21 @@ def _to(
     name: str, target: str, kind: type[sa.Integer] = sa.Integer, *, nullable: bool = False
 ) -> sa.Column[int]:
     return sa.Column(name, kind, sa.ForeignKey(f"{SCHEMA}.{target}"), nullable=nullable)
+
+
+CHANGE_POSITION = sa.Sequence("change_position", data_type=sa.BigInteger(), metadata=metadata)
+"""Where the next change stands in the feed. Drawn under the machine's lock and the actor's; never cached:
+a session that kept numbers back would use them too late."""
+
+
+def _position(*, primary_key: bool = False) -> sa.Column[int]:
+    return sa.Column(
+        "position",
+        sa.BigInteger,
+        primary_key=primary_key,
+        nullable=False,
+        server_default=CHANGE_POSITION.next_value(),
+    )
 
 
 machine = sa.Table(
@@ -218,6 +233,14 @@ spawn_key = sa.Table(
     comment="Idempotency keys of spawns: a retry finds the actor that it made.",
 )
 
+spawn = sa.Table(
+    "spawn",
+    metadata,
+    _position(primary_key=True),
+    sa.Column("actor_key", sa.Uuid, sa.ForeignKey(f"{SCHEMA}.actor.key"), nullable=False),
+    comment="When, among all changes, each actor came to be.",
+)
+
 event = sa.Table(
     "event",
     metadata,
@@ -230,6 +253,9 @@ event = sa.Table(
     _text("idempotency_key", nullable=True),
     _bytes("body_digest", nullable=True),
     _time("at"),
+    _position(),
+    # The feed reads events in this order. Not unique: that would bar spreading events by actor.
+    sa.Index(None, "position"),
     # A retry finds the event that it made.
     sa.Index(
         "event_idempotency_idx",
@@ -271,8 +297,10 @@ deployment = sa.Table(
     sa.Column("needs_rescue", sa.BigInteger, nullable=False),
     _time("started_at"),
     _time("at"),
+    _position(),
     # A version is applied once.
     sa.UniqueConstraint("version_id"),
+    sa.UniqueConstraint("position"),
     sa.UniqueConstraint("machine_id", "epoch"),
     sa.CheckConstraint("epoch >= 1", name="epoch"),
     sa.CheckConstraint("approval IN ('Manual', 'Automatic')", name="approval"),

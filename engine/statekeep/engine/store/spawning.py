@@ -175,7 +175,7 @@ async def _insert(
     machine = schema.machine
     epoch = sa.select(machine.c.epoch).where(machine.c.id == target.machine_id).scalar_subquery()
     now = sa.func.statement_timestamp()
-    inserted = await connection.execute(
+    actor = (
         insert(schema.actor)
         .values(
             key=key,
@@ -193,7 +193,10 @@ async def _insert(
         )
         .on_conflict_do_nothing()
         .returning(schema.actor.c.key)
+        .cte("inserted")
     )
+    logged = insert(schema.spawn).from_select(["actor_key"], sa.select(actor.c.key))
+    inserted = await connection.execute(logged.returning(schema.spawn.c.position))
     return inserted.first() is not None
 
 

@@ -111,10 +111,20 @@ select a.id, c.history_id, c.configuration_id
  limit :limit;
 
 -- :name actors_of_machine
--- Actors that were there when the deployment looked, a page at a time. Subqueries, not a join: the
--- index gives the order only if Postgres knows that there is one machine.
-select a.key, a.id
+-- Actors that were there when the deployment looked, a page at a time, and where each stood after
+-- its last event, or its spawn, before that. Subqueries, not a join: the index gives the order only
+-- if Postgres knows that there is one machine.
+select a.id, coalesce(l.epoch, a.spawn_epoch) as epoch, coalesce(l.history_id, r.id) as history_id,
+       coalesce(l.configuration_id, a.spawn_configuration_id) as configuration_id
   from statekeep.actor a
+ cross join (select h.id from statekeep.history h where h.parent_id is null) as r
+  left join lateral (
+    select e.epoch, e.history_id, e.configuration_id
+      from statekeep.event e
+     where e.actor_key = a.key
+       and e.epoch < (select d.epoch from statekeep.deployment d where d.id = :deployment_id)
+     order by e.seq desc
+     limit 1) as l on true
  where a.machine_id = (select d.machine_id from statekeep.deployment d where d.id = :deployment_id)
    and a.spawn_epoch < (select d.epoch from statekeep.deployment d where d.id = :deployment_id)
    and a.id > :after
