@@ -152,6 +152,7 @@ async def test_a_key_ring_is_changed_under_a_running_api_step_by_step(desk: Desk
             assert "paid" in with_data or '"n":' in with_data
             assert "Error" not in with_data
 
+    api.line("StateKeep serves")  # with the old ring
     old_line = desk.ring.read_text()
     status, new_line = desk.keys("generate")
     assert status == 0
