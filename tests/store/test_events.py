@@ -21,7 +21,6 @@ from statekeep.engine.store.events import (
     Unstable,
 )
 from statekeep.engine.store.keyring import context_place
-from statekeep.engine.store.processing import rounds
 from statekeep.engine.store.versions import StoredVersion
 
 RESTLESS: JsonObject = {
@@ -158,11 +157,6 @@ async def test_many_events_for_one_actor_in_one_batch_keep_their_order(world: Wo
     assert [logged.event_type for logged in await world.log("a")] == [
         kind for kind, taken in zip(kinds, handled[::2], strict=True) if taken
     ]
-
-
-def test_a_round_has_an_actor_at_most_once(world: World) -> None:
-    events = [world.event(actor, "X") for actor in "abacab"]
-    assert rounds(events) == [[0, 1, 3], [2, 5], [4]]
 
 
 async def test_an_event_that_never_comes_to_rest_changes_nothing(world: World) -> None:

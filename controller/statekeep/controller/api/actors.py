@@ -19,8 +19,8 @@ from statekeep.engine.store.actors import Actor, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
 from statekeep.engine.store.keyring import context_place, event_place
-from statekeep.engine.store.processing import MAX_CONTEXT_BYTES
 from statekeep.engine.store.spawning import Spawn, Taken
+from statekeep.engine.store.walk import MAX_CONTEXT_BYTES
 
 SPAWN_SPACE = uuid.UUID("5a7e4b1e-9d55-4b4f-8f5e-0b6b0f3c8a11")
 """Where ids of actors come from whose spawn named an idempotency key and no id."""

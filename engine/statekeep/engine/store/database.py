@@ -18,6 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.rows import TupleRow
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -68,8 +69,8 @@ class Database:
             try:
                 async with _translated(), self.engine.begin() as connection:
                     return await work(connection)
-            except sa.exc.DBAPIError as error:
-                if attempt == ATTEMPTS or _state(error) not in _LOST_RACE:
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if attempt == ATTEMPTS or not _lost_race(error):
                     raise
                 await asyncio.sleep(0.01 * attempt)
         raise AssertionError("the loop returns or raises")
@@ -108,6 +109,13 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10) -> Database:
     except (sa.exc.ArgumentError, ValueError) as error:
         raise DatabaseUrlInvalid(_URL_WANTED) from error
     return Database(engine, keys)
+
+
+async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[TupleRow]:
+    """Return the driver's connection under one of SQLAlchemy's, which knows no pipelines."""
+    found = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(found, psycopg.AsyncConnection)
+    return found
 
 
 async def upgrade(database: Database) -> tuple[str | None, str]:
@@ -160,8 +168,10 @@ def _alembic(connection: sa.Connection | None) -> Config:
     return config
 
 
-def _state(error: sa.exc.DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
+def _lost_race(error: BaseException) -> bool:
+    """Return whether an error, of the driver or as SQLAlchemy wraps it, says to run it again."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(cause, "sqlstate", None) in _LOST_RACE
 
 
 @asynccontextmanager
@@ -170,6 +180,6 @@ async def _translated() -> AsyncIterator[None]:
     try:
         yield
     except _UNAVAILABLE as error:
-        if isinstance(error, sa.exc.DBAPIError) and _state(error) in _LOST_RACE:
+        if _lost_race(error):
             raise
         raise StoreUnavailable("Postgres did not answer") from error

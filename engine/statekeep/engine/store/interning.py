@@ -1,8 +1,9 @@
 """Rows that exist once: histories, configurations and cohorts, created on first need.
 
-Each function takes what it wants all at once, inserts what is missing, and returns the ids. Within
-a transaction they are called in the order of this module, which is what keeps two writers from
-waiting for each other in a circle.
+Each function takes what it wants all at once and returns the ids. Histories and cohorts are mostly
+new where they are asked for, so they are inserted first, and only those that were there are looked
+up; configurations are mostly there. Within a transaction the functions are called in the order of
+this module, which is what keeps two writers from waiting for each other in a circle.
 """
 
 import json
@@ -17,6 +18,9 @@ from statekeep.engine.statechart.state_value import label
 from statekeep.engine.store.sql import statements
 
 _SQL = statements("interning.sql")
+
+
+_Pair = tuple[int, Configuration]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ async def histories(
     if not wanted:
         return {}
     fingerprints = [history.fingerprint for history in wanted]
-    await connection.execute(
+    inserted = await connection.execute(
         _SQL["insert_histories"],
         {
             "parents": [history.parent_id for history in wanted],
@@ -45,8 +49,11 @@ async def histories(
             "fingerprints": fingerprints,
         },
     )
-    rows = await connection.execute(_SQL["find_histories"], {"fingerprints": fingerprints})
-    return {row.fingerprint: row.id for row in rows}
+    ids = {row.fingerprint: row.id for row in inserted}
+    if missing := [fingerprint for fingerprint in fingerprints if fingerprint not in ids]:
+        rows = await connection.execute(_SQL["find_histories"], {"fingerprints": missing})
+        ids |= {row.fingerprint: row.id for row in rows}
+    return ids
 
 
 async def configurations(
@@ -59,24 +66,34 @@ async def configurations(
     }
     if not digests:
         return {}
-    pairs = list(digests)
+    ids = await _find_configurations(connection, digests)
+    if new := [pair for pair in digests if pair not in ids]:
+        await connection.execute(
+            _SQL["insert_configurations"],
+            {
+                "versions": [version_id for version_id, _ in new],
+                "digests": [digests[pair] for pair in new],
+                "documents": [json.dumps(configuration.to_json()) for _, configuration in new],
+                "values": [canonical(configuration.value).decode() for _, configuration in new],
+                "labels": [label(configuration.value) for _, configuration in new],
+                "done": [configuration.status == "done" for _, configuration in new],
+            },
+        )
+        ids |= await _find_configurations(connection, {pair: digests[pair] for pair in new})
+    return ids
+
+
+async def _find_configurations(
+    connection: AsyncConnection, digests: Mapping[_Pair, bytes]
+) -> dict[_Pair, int]:
+    """Return the ids of those that are there."""
     keys = {
-        "versions": [version_id for version_id, _ in pairs],
+        "versions": [version_id for version_id, _ in digests],
         "digests": list(digests.values()),
     }
-    await connection.execute(
-        _SQL["insert_configurations"],
-        keys
-        | {
-            "documents": [json.dumps(configuration.to_json()) for _, configuration in pairs],
-            "values": [canonical(configuration.value).decode() for _, configuration in pairs],
-            "labels": [label(configuration.value) for _, configuration in pairs],
-            "done": [configuration.status == "done" for _, configuration in pairs],
-        },
-    )
     rows = await connection.execute(_SQL["find_configurations"], keys)
     ids = {(row.version_id, row.digest): row.id for row in rows}
-    return {pair: ids[pair[0], digests[pair]] for pair in pairs}
+    return {pair: ids[pair[0], one] for pair, one in digests.items() if (pair[0], one) in ids}
 
 
 async def cohorts(
@@ -94,9 +111,12 @@ async def cohorts(
         "versions": [version_id for version_id, _, _ in wanted],
         "histories": [history_id for _, history_id, _ in wanted],
     }
-    await connection.execute(
+    inserted = await connection.execute(
         _SQL["insert_cohorts"],
         keys | {"configurations": [configuration_id for _, _, configuration_id in wanted]},
     )
-    rows = await connection.execute(_SQL["find_cohorts"], keys)
-    return {(row.version_id, row.history_id): row.id for row in rows}
+    ids = {(row.version_id, row.history_id): row.id for row in inserted}
+    if any((version_id, history_id) not in ids for version_id, history_id, _ in wanted):
+        rows = await connection.execute(_SQL["find_cohorts"], keys)
+        ids |= {(row.version_id, row.history_id): row.id for row in rows}
+    return ids

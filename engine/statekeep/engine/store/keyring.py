@@ -28,6 +28,9 @@ class KeyRing:
 
     keys: Mapping[str, bytes] = field(repr=False)
 
+    _sealing: tuple[bytes, AESGCM] = field(init=False, repr=False, compare=False)
+    """The header of what is sealed now, and what seals it."""
+
     def __post_init__(self) -> None:
         """Check that there is a key and that each is usable."""
         if not self.keys:
@@ -37,14 +40,16 @@ class KeyRing:
                 raise KeyRingInvalid("a key id has 1 to 255 bytes")
             if len(key) != KEY_BYTES:
                 raise KeyRingInvalid(f"key {key_id} has {len(key)} bytes instead of {KEY_BYTES}")
+        key_id, key = next(iter(self.keys.items()))
+        name = key_id.encode()
+        header = bytes((_FORMAT, len(name))) + name
+        object.__setattr__(self, "_sealing", (header, AESGCM(key)))  # frozen for everybody else
 
     def seal(self, plaintext: bytes, place: bytes) -> bytes:
         """Return the plaintext sealed under the first key; it opens only at the same place."""
-        key_id, key = next(iter(self.keys.items()))
         nonce = os.urandom(NONCE_BYTES)
-        name = key_id.encode()
-        header = bytes((_FORMAT, len(name))) + name
-        return header + nonce + AESGCM(key).encrypt(nonce, plaintext, header + place)
+        header, cipher = self._sealing
+        return header + nonce + cipher.encrypt(nonce, plaintext, header + place)
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
         """Return the plaintext.
