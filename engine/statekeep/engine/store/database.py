@@ -18,7 +18,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.rows import TupleRow
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -29,8 +28,8 @@ from statekeep.engine.store.schema import SCHEMA
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
 
-_LOST_RACE = ("40001", "40P01")
-"""SQLSTATEs of a serialization failure and a deadlock."""
+_LOST_RACE = ("40001", "40P01", "26000")
+"""SQLSTATEs of a serialization failure, a deadlock, and a prepared statement that was forgotten."""
 
 _DIALECTS = ("postgresql", "postgres")
 """What a URL may begin with, as libpq reads it."""
@@ -81,7 +80,9 @@ class Database:
             await connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            return await work(connection)
+            found = await work(connection)
+            await connection.commit()  # after a rollback every prepared statement is forgotten
+            return found
 
     async def close(self) -> None:
         """Close every connection."""
@@ -109,13 +110,6 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10) -> Database:
     except (sa.exc.ArgumentError, ValueError) as error:
         raise DatabaseUrlInvalid(_URL_WANTED) from error
     return Database(engine, keys)
-
-
-async def driver(connection: AsyncConnection) -> psycopg.AsyncConnection[TupleRow]:
-    """Return the driver's connection under one of SQLAlchemy's, which knows no pipelines."""
-    found = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(found, psycopg.AsyncConnection)
-    return found
 
 
 async def upgrade(database: Database) -> tuple[str | None, str]:

@@ -23,15 +23,16 @@ from statekeep.engine.history.fingerprint import show
 from statekeep.engine.store import edges
 from statekeep.engine.store.actors import actor_key
 from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey, Place
-from statekeep.engine.store.database import Database, driver
+from statekeep.engine.store.database import Database
 from statekeep.engine.store.edges import Wanted
 from statekeep.engine.store.events import ActorMissing, Answer, Event, Failed, Outcome
 from statekeep.engine.store.keyring import KeyRing, context_place
 from statekeep.engine.store.locks import MACHINE_SPACE
-from statekeep.engine.store.sql import driver_statements
+from statekeep.engine.store.round_trip import BEGIN, COMMIT, Call, exchange
+from statekeep.engine.store.sql import prepared_statements
 from statekeep.engine.store.walk import First, Walk, Written, advance
 
-_SQL = driver_statements("events.sql")
+_SQL = prepared_statements("events.sql")
 
 
 async def process(
@@ -113,7 +114,6 @@ class _Batch:
 
     async def _lock(self, connection: AsyncConnection) -> list[Walk]:
         """Lock the machines and then the actors; return those that are there."""
-        psycopg = await driver(connection)
         keys = list(self._queues)
         patched = [
             any(event.context is not None for _, event in queue) for queue in self._queues.values()
@@ -124,24 +124,21 @@ class _Batch:
             for _, event in queue
             if event.idempotency_key is not None
         ]
-        async with psycopg.pipeline():
-            await psycopg.execute(_SQL["plan_once"])
-            locked = await psycopg.execute(
-                _SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": keys}, binary=True
-            )
-            found = await psycopg.execute(
-                _SQL["lock_actors"], {"keys": keys, "patched": patched}, binary=True
-            )
-            if keyed:
-                parameters = {
-                    "keys": [key for key, _ in keyed],
-                    "idempotency": [idempotency for _, idempotency in keyed],
-                }
-                first = await psycopg.execute(_SQL["find_first"], parameters, binary=True)
-        machines = {machine_id for machine_id, _ in await locked.fetchall()}
-        earlier: Mapping[UUID, dict[str, First]] = {}
+        calls: list[Call] = [
+            (_SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": keys}),
+            (_SQL["lock_actors"], {"keys": keys, "patched": patched}),
+        ]
         if keyed:
-            earlier = await self._first(connection, keyed, await first.fetchall())
+            parameters = {
+                "keys": [key for key, _ in keyed],
+                "idempotency": [idempotency for _, idempotency in keyed],
+            }
+            calls.append((_SQL["find_first"], parameters))
+        locked, found, *first = await exchange(connection, BEGIN, *calls)
+        machines = {machine_id for machine_id, *_ in locked}
+        earlier: Mapping[UUID, dict[str, First]] = {}
+        if first:
+            earlier = await self._first(connection, keyed, first[0])
         # An actor that was spawned since belongs to a machine that may not be locked: it is not
         # there yet for this batch.
         return [
@@ -155,7 +152,7 @@ class _Batch:
                 ahead=self._queues[key].copy(),
                 first=earlier.get(key, {}),
             )
-            for ord_, machine_id, epoch, cohort_id, seq, context in await found.fetchall()
+            for ord_, machine_id, epoch, cohort_id, seq, context in found
             if machine_id in machines
         ]
 
@@ -201,15 +198,14 @@ class _Batch:
 
     async def _write(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:
         """Append to the log, move the actors, remember what was ignored; and commit."""
-        psycopg = await driver(connection)
         taken = [(walk, row) for walk in walks for row in walk.taken]
         ignored = [row for walk in walks for row in walk.ignored]
-        async with psycopg.pipeline():
-            if taken:
-                await psycopg.execute(_SQL["append"], self._appended(taken))
-            if ignored:
-                await psycopg.execute(_SQL["remember_ignored"], _remembered(ignored))
-            await psycopg.commit()
+        calls: list[Call] = []
+        if taken:
+            calls.append((_SQL["append"], self._appended(taken)))
+        if ignored:
+            calls.append((_SQL["remember_ignored"], _remembered(ignored)))
+        await exchange(connection, *calls, COMMIT)
 
     def _appended(self, taken: Sequence[tuple[Walk, Written]]) -> Mapping[str, list[Any]]:
         last = [row is walk.taken[-1] for walk, row in taken]

@@ -1,11 +1,12 @@
 """Named statements: the SQL that carries an algorithm lives in ``sql/*.sql``, readable in psql.
 
 A file holds statements, each under a line ``-- :name snake_case``; parameters are ``:name``.
-SQLAlchemy runs most of them. Those of a pipeline go to the driver as they are, which SQLAlchemy has no words for.
+SQLAlchemy runs most of them; those of a round trip go to libpq as they are.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 
@@ -24,11 +25,26 @@ def statements(file: str) -> Mapping[str, TextClause]:
     return MappingProxyType({name: text(body) for name, body in _read(file)})
 
 
-def driver_statements(file: str) -> Mapping[str, bytes]:
-    """Return the statements of one file as psycopg takes them, every parameter binary."""
-    return MappingProxyType(
-        {name: _PARAMETER.sub(r"%(\1)b", body).encode() for name, body in _read(file)}
-    )
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement as libpq takes it."""
+
+    text: bytes
+    """Its parameters are ``$1``, ``$2``, …"""
+
+    names: tuple[str, ...]
+    """Of the parameters, in their order."""
+
+
+def prepared_statements(file: str) -> Mapping[str, Prepared]:
+    """Return the statements of one file as libpq takes them, by name."""
+    return MappingProxyType({name: _prepared(body) for name, body in _read(file)})
+
+
+def _prepared(body: str) -> Prepared:
+    names = tuple(dict.fromkeys(_PARAMETER.findall(body)))
+    numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", body)
+    return Prepared(numbered.encode(), names)
 
 
 def _read(file: str) -> Iterator[tuple[str, str]]:

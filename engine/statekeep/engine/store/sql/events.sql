@@ -1,15 +1,11 @@
 -- One batch of events. Each statement sees what the one before it locked: under READ COMMITTED a
 -- statement's snapshot is older than a lock that it waits for itself.
 
--- :name plan_once
--- For this transaction: plans made for any number of events. With a plan for this number, Postgres
--- plans every time, and reads whole tables where a few hundred rows are wanted.
-select set_config('plan_cache_mode', 'force_generic_plan', true);
-
 -- :name lock_machines
 -- Shared with other events, exclusive to a deployment. A machine of an actor never changes, so
 -- reading it before the lock is safe. Ascending, so that batches do not wait in a circle.
-select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id)
+select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id),
+       set_config('plan_cache_mode', 'force_generic_plan', true)
   from (select distinct a.machine_id
           from statekeep.actor a
          where a.key = any(cast(:keys as uuid[]))
