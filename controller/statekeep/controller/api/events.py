@@ -75,7 +75,7 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     requests.only(request)
     if request.content_type == NDJSON:
         return await _stream(request)
-    items = await requests.body(request, list[Any])
+    items = _items(await requests.json_body(request))
     if len(items) > MAX_ITEMS:
         raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
     namespace, shared = requests.namespace(request), state(request)
@@ -83,6 +83,18 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     for start in range(0, len(items), MAX_BATCH):
         results += await _results(shared, namespace, items[start : start + MAX_BATCH])
     return requests.json_response(results)
+
+
+def _items(raw: bytes) -> Sequence[Any]:
+    """Return the events of an array; JSON values where not all of them can be read as events."""
+    try:
+        events = msgspec.json.decode(raw, type=list[bodies.BatchEvent])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return requests.decode(raw, list[Any])
+    for event in events:
+        requests.refuse_depth(event.data)
+        requests.refuse_depth(event.context)
+    return events
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
@@ -131,7 +143,7 @@ async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) ->
     Args:
         shared: the store.
         namespace: of all the actors.
-        items: JSON values, or lines that should hold one each.
+        items: events, JSON values, or lines that should hold one each.
     """
     results: list[Any] = [None] * len(items)
     wanted: dict[int, Event] = {}
@@ -152,6 +164,8 @@ async def _results(shared: State, namespace: Namespace, items: Sequence[Any]) ->
 
 
 def _batch_event(item: Any) -> bodies.BatchEvent:
+    if isinstance(item, bodies.BatchEvent):
+        return item
     if not isinstance(item, bytes):
         return requests.convert(item, bodies.BatchEvent)
     if len(item) > MAX_LINE_BYTES:

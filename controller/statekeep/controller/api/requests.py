@@ -89,16 +89,20 @@ def _decode_slowly(raw: bytes, kind: type[T]) -> T:
 
 def convert(value: Any, kind: type[T]) -> T:
     """Return what was JSON as a value of the given type."""
-    if _is_deep(value):
-        raise _too_deep()
+    refuse_depth(value)
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from error
 
 
+def refuse_depth(value: Any) -> None:
+    """Refuse a value that is nested deeper than whatever walks it later can go."""
+    if isinstance(value, dict | list) and _is_deep(value):
+        raise _too_deep()
+
+
 def _is_deep(value: Any) -> bool:
-    """Return whether a value is nested deeper than whatever walks it later can go."""
     level = [value]
     for _ in range(MAX_DEPTH):
         within: list[Any] = []
