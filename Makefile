@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test xstate-check bench-engine check format clean
+.PHONY: help setup run demo test xstate-check bench-engine bench-api check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,12 @@ demo: $(VENV)/.installed  ## Play the loan story against the server that `make r
 test: $(VENV)/.installed  ## Run every test that needs no cluster
 	@exec $(BIN)/python -m pytest -q -n $(or $(WORKERS),2) --dist loadfile
 
-xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
+xstate-bench-api: $(VENV)/.installed  ## Measure the event API against pgbench (EVENTS= ACTORS= CONNECTIONS= WORKERS= SHAPE=unique; 3 minutes)
+	@$(BIN)/python -m tests.bench.api $(if $(EVENTS),--events $(EVENTS)) $(if $(ACTORS),--actors $(ACTORS)) \
+	  $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(WORKERS),--workers $(WORKERS)) \
+	  $(if $(SHAPE),--shape $(SHAPE)) $(if $(KEYS),--keys)
+
+check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
 
 $(VENV)/.bench: $(VENV)/.installed
@@ -40,6 +45,11 @@ $(VENV)/.bench: $(VENV)/.installed
 
 bench-engine: $(VENV)/.bench  ## Measure steps a second and compile time, against xstate and others where present
 	@$(BIN)/python -m tests.bench.engine
+
+bench-api: $(VENV)/.installed  ## Measure the event API against pgbench (EVENTS= ACTORS= CONNECTIONS= WORKERS= SHAPE=unique; 3 minutes)
+	@$(BIN)/python -m tests.bench.api $(if $(EVENTS),--events $(EVENTS)) $(if $(ACTORS),--actors $(ACTORS)) \
+	  $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(WORKERS),--workers $(WORKERS)) \
+	  $(if $(SHAPE),--shape $(SHAPE)) $(if $(KEYS),--keys)
 
 check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

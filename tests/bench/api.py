@@ -7,9 +7,9 @@ The last line is JSON.
 """
 
 import argparse
-import http.client
 import json
 import math
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.bench import baseline
 from tests.bench.load import Mode, Report, Task
-from tests.bench.site import VERSION, Site, running
+from tests.bench.site import Site, running
 from tests.bench.traffic import Shape, Traffic
 
 PATIENCE_S = 1_800.0
@@ -45,7 +45,7 @@ class Size:
     rounds: int
     """So often ``pgbench`` and a step of single events take turns."""
 
-    pgbench_s: float
+    pgbench_s: int
     workers: int
     shape: Shape
     keys: bool
@@ -82,9 +82,28 @@ class Sent:
         return took[math.ceil(len(took) * percent / 100) - 1]
 
     @property
-    def cpu_us(self) -> list[str]:
+    def cpu_us(self) -> list[float]:
         """Return the microseconds of processor time for one event."""
-        return [f"{1e6 * cpu / self.acknowledged:.0f}" for cpu in self.cpu_s]
+        return [1e6 * cpu / self.acknowledged for cpu in self.cpu_s]
+
+
+@dataclass
+class Baseline:
+    """Runs of ``pgbench``, and what they cost."""
+
+    tps: list[float] = field(default_factory=list)
+    cpu_us: list[tuple[float, float]] = field(default_factory=list)
+    """Of one transaction: in ``pgbench`` itself, in Postgres."""
+
+    @property
+    def per_s(self) -> float:
+        return statistics.mean(self.tps)
+
+    @property
+    def mean_cpu_us(self) -> tuple[float, float]:
+        return statistics.mean(c for c, _ in self.cpu_us), statistics.mean(
+            p for _, p in self.cpu_us
+        )
 
 
 def send(site: Site, size: Size, mode: Mode, step: int) -> tuple[Report, float, float]:
@@ -118,28 +137,31 @@ def send(site: Site, size: Size, mode: Mode, step: int) -> tuple[Report, float, 
     return report, after[0] - before[0], after[1] - before[1]
 
 
-def spawn_first(site: Site) -> None:
-    """Spawn the actor that the others are copies of."""
-    connection = http.client.HTTPConnection(site.host, site.port)
-    body = json.dumps({"id": "first", "version": VERSION})
-    connection.request("POST", "/v1/actors", body, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    assert answer.status == 201, answer.read()
-    connection.close()
+def run_baseline(site: Site, size: Size, done: Baseline) -> None:
+    """Run ``pgbench`` once."""
+    client, (_, before) = children_s(), site.cpu_s()
+    tps = baseline.transactions_per_s(site.pgbench, site.baseline_url, size.actors, size.pgbench_s)
+    count = tps * size.pgbench_s
+    done.tps.append(tps)
+    done.cpu_us.append(
+        (1e6 * (children_s() - client) / count, 1e6 * (site.cpu_s()[1] - before) / count)
+    )
+    say(f"  pgbench: {tps:,.0f} transactions/s")
 
 
-def measure(site: Site, size: Size) -> tuple[Sent, Sent, list[float]]:
+def children_s() -> float:
+    """Return the processor time of the programs that have run and ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(site: Site, size: Size) -> tuple[Sent, Sent, Baseline]:
     """Warm up, then measure single events and ``pgbench`` in turn, then batches."""
-    singles, batches, tps = Sent(), Sent(), []
-    say(f"filling {size.actors:,} actors …")
-    spawn_first(site)
-    site.fill(size.actors)
-    baseline.fill(site.baseline_url, size.actors)
+    singles, batches, usual = Sent(), Sent(), Baseline()
     say("warming up …")
     sent = send(site, size, Mode.BATCH, 0)[0].acknowledged
     for round_ in range(1, size.rounds + 1):
-        tps.append(baseline.transactions_per_s(site.baseline_url, size.actors, size.pgbench_s))
-        say(f"  pgbench: {tps[-1]:,.0f} transactions/s")
+        run_baseline(site, size, usual)
         singles.add(*send(site, size, Mode.SINGLE, round_))
     for step in range(size.rounds + 1, size.steps):
         batches.add(*send(site, size, Mode.BATCH, step))
@@ -148,15 +170,16 @@ def measure(site: Site, size: Size) -> tuple[Sent, Sent, list[float]]:
     logged, processed = site.logged()
     assert logged == processed == sent, (logged, processed, sent)
     say(f"  {logged:,} events are in the log, as many as were acknowledged")
-    return singles, batches, tps
+    return singles, batches, usual
 
 
-def table(singles: Sent, batches: Sent, tps: float) -> Table:
-    shown = Table("what", "events/s", "p50 ms", "p99 ms", "generator", "API", "Postgres")
+def table(singles: Sent, batches: Sent, usual: Baseline) -> Table:
+    shown = Table("what", "events/s", "p50 ms", "p99 ms", "client", "API", "Postgres")
     for name, sent in (("single", singles), ("batches", batches)):
         times = [f"{sent.percentile_ms(percent):.1f}" for percent in (50, 99)]
-        shown.add_row(name, f"{sent.per_s:,.0f}", *times, *sent.cpu_us)
-    shown.add_row(f"pgbench, {baseline.CLIENTS} clients", f"{tps:,.0f}")
+        shown.add_row(name, f"{sent.per_s:,.0f}", *times, *(f"{cpu:.0f}" for cpu in sent.cpu_us))
+    client, server = usual.mean_cpu_us
+    shown.add_row("pgbench", f"{usual.per_s:,.0f}", "", "", f"{client:.0f}", "", f"{server:.0f}")
     shown.caption = "the last three: microseconds of processor time an event"
     return shown
 
@@ -164,23 +187,25 @@ def table(singles: Sent, batches: Sent, tps: float) -> Table:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure everything, print a table, and last the same as JSON."""
     size = read(arguments)
+    say(f"starting, with {size.actors:,} actors …")
     with (
         tempfile.TemporaryDirectory(prefix="statekeep-bench-") as folder,
         running(Path(folder), Traffic(size.shape, size.actors), size.workers) as site,
     ):
         say(f"Postgres {site.postgres_version}, fsync and synchronous_commit on; {size}")
-        singles, batches, rounds = measure(site, size)
+        singles, batches, usual = measure(site, size)
         rss_mb = site.rss_mb()
-    tps = statistics.mean(rounds)
-    Console().print(table(singles, batches, tps))
+    Console().print(table(singles, batches, usual))
     Console().print(
-        f"Single events are {singles.per_s / tps:.2f} times as fast as pgbench; the API's "
-        f"process has {rss_mb:.0f} MB after {size.steps * size.actors:,} events."
+        f"Single events are {singles.per_s / usual.per_s:.2f} times as fast as pgbench with "
+        f"{baseline.CLIENTS} clients, and take {sum(singles.cpu_us) / sum(usual.mean_cpu_us):.2f} "
+        f"times its processor time.\n"
+        f"A process of the API has {rss_mb:.0f} MB after {size.steps * size.actors:,} events."
     )
     result = {
         "single_events_per_s": round(singles.per_s),
         "single_p99_ms": round(singles.percentile_ms(99), 1),
-        "pgbench_tps": round(tps),
+        "pgbench_tps": round(usual.per_s),
         "batch_events_per_s": round(batches.per_s),
         "worker_rss_mb": round(rss_mb, 1),
     }
@@ -190,14 +215,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read(arguments: Sequence[str] | None) -> Size:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.api", description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--actors", type=int, default=50_000)
-    parser.add_argument("--connections", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=1_000)
-    parser.add_argument("--batch-connections", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pgbench-s", type=float, default=10)
-    parser.add_argument("--workers", type=int, default=1)
+    whole = {
+        "events": (1_000_000, "in all, rounded up to whole steps"),
+        "actors": (50_000, "each gets one event a step"),
+        "connections": (128, "with one single event in flight each"),
+        "batch": (1_000, "events of one POST /v1/events"),
+        "batch-connections": (4, "with one batch in flight each"),
+        "rounds": (3, "steps of single events, in turn with pgbench"),
+        "pgbench-s": (10, "seconds of one run of pgbench"),
+        "workers": (1, "processes of the API"),
+    }
+    for name, (default, meaning) in whole.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=meaning)
     parser.add_argument("--shape", type=Shape, choices=list(Shape), default=Shape.SHARED)
     parser.add_argument("--keys", action="store_true", help="give every event an idempotency key")
     return Size(**vars(parser.parse_args(arguments)))

@@ -17,11 +17,11 @@ from statekeep.controller.cli.serve import api as api_command
 from statekeep.controller.dev import postgres
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.controller.reconcile import reconcile
-from statekeep.engine.ids import Namespace, VersionName
+from statekeep.engine.ids import ActorId, Namespace, VersionName
+from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import connect, upgrade
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
-
-VERSION = "v1"
+from statekeep.engine.store.spawning import Spawn, spawn
 
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 """Settings of Postgres that must be on, or a figure means nothing."""
@@ -34,7 +34,7 @@ select encode(substring(sha256(convert_to(namespace || '/a' || n, 'UTF8')) from 
   from statekeep.actor, generate_series(0, %s - 1) as n
  where id = 'first'
 """
-"""Copies of one actor, which was spawned through the API."""
+"""Copies of one actor, which was spawned as any other."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class Site:
         """Return where ``pgbench`` works."""
         return database(self.server_url, "baseline")
 
+    @property
+    def pgbench(self) -> Path:
+        """Return the program that came with the Postgres that runs."""
+        return Path(self.keeper.children()[0].exe()).with_name("pgbench")
+
     def rss_mb(self) -> float:
         """Return the resident memory of the largest process of the API."""
         return max(p.memory_info().rss for p in family(self.api)) / 1e6
@@ -66,12 +71,6 @@ class Site:
     def cpu_s(self) -> tuple[float, float]:
         """Return the processor time that the API and Postgres have used so far."""
         return used_s(family(self.api)), used_s(family(self.keeper))
-
-    def fill(self, actors: int) -> None:
-        """Copy the first actor so often."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            connection.execute(FILL, (actors,))
-            connection.execute("vacuum analyze")
 
     def logged(self) -> tuple[int, int]:
         """Return the events in the log, and how many the actors believe to have processed."""
@@ -98,12 +97,12 @@ def database(url: str, name: str) -> str:
 
 @contextlib.contextmanager
 def running(folder: Path, traffic: Traffic, workers: int) -> Iterator[Site]:
-    """Serve the traffic's machine; everything stops at the end."""
+    """Serve the traffic's machine and its actors; everything stops at the end."""
     server = postgres.start(folder / "postgres")
     try:
-        version = create(server.url)
+        version = durable_version(server.url)
         url = database(server.url, "actors")
-        asyncio.run(deploy(url, traffic))
+        fill(server.url, traffic)
         keys = folder / "keys"
         keys.write_text(new_key_ring_text())
         arguments = ["--database-url", url, "--keys", str(keys), "--port", "0"]
@@ -126,26 +125,39 @@ def running(folder: Path, traffic: Traffic, workers: int) -> Iterator[Site]:
         server.close()
 
 
-def create(url: str) -> str:
-    """Create the databases; return the version of Postgres, which must be durable."""
-    with psycopg.connect(url, autocommit=True) as connection:
+def durable_version(url: str) -> str:
+    """Return the version of Postgres, which must be durable."""
+    with psycopg.connect(url) as connection:
         for name in DURABLE:
             [value] = connection.execute(f"show {name}").fetchall()
             assert value == ("on",), (name, value)
-        for name in ("actors", "baseline"):
-            connection.execute(f"create database {name}")
         [version] = connection.execute("show server_version").fetchall()
     return str(version[0])
 
 
+def fill(url: str, traffic: Traffic) -> None:
+    """Create the databases: the one under test, and a copy of it for the baseline."""
+    actors = database(url, "actors")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create database actors")
+        asyncio.run(deploy(actors, traffic))
+        with psycopg.connect(actors, autocommit=True) as inside:
+            inside.execute(FILL, (traffic.actors,))
+            inside.execute("vacuum analyze")
+        connection.execute("create database baseline template actors")
+
+
 async def deploy(url: str, traffic: Traffic) -> None:
-    """Create the schema and apply the machine."""
+    """Create the schema, apply the machine, and spawn the actor that the others are copies of."""
     target = connect(url, read_key_ring(new_key_ring_text()))
     await upgrade(target)
-    root = Manifest(
-        name=VersionName(VERSION), namespace=Namespace("default"), definition=traffic.definition
-    )
+    namespace, version = Namespace("default"), VersionName("v1")
+    root = Manifest(name=version, namespace=namespace, definition=traffic.definition)
     await reconcile(root, {}, target)
+    first = Spawn(
+        namespace, ActorId("first"), version, by_machine=False, context=None, digest=bytes(32)
+    )
+    await spawn(target, Catalogue(), first)
     await target.close()
 
 

@@ -33,7 +33,7 @@ UNIQUE: JsonObject = {
     "states": {"even": {"on": {"E.*": "odd"}}, "odd": {"on": {"E.*": "even"}}},
 }
 WAYS = 256
-"""Event types of the unique shape: from the third step on no two of up to 65,536 actors share a history."""
+"""Event types of the unique shape: from the second step on no two of up to 65,536 actors share a history."""
 
 
 class Shape(StrEnum):
