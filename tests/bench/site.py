@@ -143,7 +143,7 @@ def fill(url: str, traffic: Traffic) -> None:
         asyncio.run(deploy(actors, traffic))
         with psycopg.connect(actors, autocommit=True) as inside:
             inside.execute(FILL, (traffic.actors,))
-            inside.execute("vacuum analyze")
+            inside.execute("vacuum analyze statekeep.actor")
         connection.execute("create database baseline template actors")
 
 

@@ -12,7 +12,7 @@ from tests.store.definitions import LOAN_1
 
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.store.database import Database, connect
-from statekeep.engine.store.round_trip import BEGIN, COMMIT, Rows, exchange
+from statekeep.engine.store.round_trip import COMMIT, Rows, exchange
 from statekeep.engine.store.sql import Prepared
 
 NUMBERS = Prepared(b"select n, n * 2 from unnest(cast($1 as bigint[])) as n", ("numbers",))
@@ -31,7 +31,7 @@ async def single(database_url: str) -> AsyncIterator[Database]:
 async def test_rows_come_back_in_the_order_of_the_statements(single: Database) -> None:
     async def work(connection: AsyncConnection) -> list[Rows]:
         return await exchange(
-            connection, BEGIN, (NUMBERS, {"numbers": [1, 2]}), (NUMBERS, {"numbers": []}), COMMIT
+            connection, (NUMBERS, {"numbers": [1, 2]}), (NUMBERS, {"numbers": []}), COMMIT
         )
 
     for _ in range(3):
@@ -40,7 +40,7 @@ async def test_rows_come_back_in_the_order_of_the_statements(single: Database) -
 
 async def test_numbers_of_any_size_are_taken(single: Database) -> None:
     async def work(connection: AsyncConnection, number: int) -> list[Rows]:
-        return await exchange(connection, BEGIN, (NUMBERS, {"numbers": [1, number]}), COMMIT)
+        return await exchange(connection, (NUMBERS, {"numbers": [1, number]}), COMMIT)
 
     for number in (2, 2**15, 2**31, 2**40, 3):
         [rows] = await single.transact(lambda c, number=number: work(c, number))  # type: ignore[misc]
@@ -53,7 +53,7 @@ async def test_the_first_error_is_raised_and_nothing_stays(single: Database) -> 
 
     async def fail(connection: AsyncConnection) -> None:
         insert = (INSERT, {"n": 1})
-        await exchange(connection, BEGIN, insert, (DIVIDE, {"by": 0}), insert, COMMIT)
+        await exchange(connection, insert, (DIVIDE, {"by": 0}), insert, COMMIT)
 
     async def count(connection: AsyncConnection) -> int:
         return int((await connection.execute(sa.text("select count(*) from kept"))).scalar_one())
@@ -72,7 +72,7 @@ async def test_more_than_fits_the_sockets_comes_through_in_both_directions(
 
     async def work(connection: AsyncConnection) -> list[Rows]:
         call = (NUMBERS, {"numbers": many})
-        return await exchange(connection, BEGIN, call, call, call, COMMIT)
+        return await exchange(connection, call, call, call, COMMIT)
 
     assert [len(rows) for rows in await single.transact(work)] == [len(many)] * 3
 
@@ -81,12 +81,12 @@ async def test_a_connection_that_ends_in_the_middle_means_unavailable(single: Da
     leave = Prepared(b"select pg_terminate_backend(pg_backend_pid())", ())
 
     async def work(connection: AsyncConnection) -> list[Rows]:
-        return await exchange(connection, BEGIN, (leave, {}), COMMIT)
+        return await exchange(connection, (leave, {}), COMMIT)
 
     with pytest.raises(StoreUnavailable):
         await single.transact(work)
     assert await single.transact(
-        lambda connection: exchange(connection, BEGIN, (NUMBERS, {"numbers": [1]}), COMMIT)
+        lambda connection: exchange(connection, (NUMBERS, {"numbers": [1]}), COMMIT)
     ) == [[(1, 2)]]
 
 

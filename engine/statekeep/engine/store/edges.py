@@ -6,20 +6,22 @@ but only for events that the machine knows: callers who make up event types must
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.errors import ChartUnstable
 from statekeep.engine.history.fingerprint import extend, show
+from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.store import interning
 from statekeep.engine.store.catalogue import Catalogue, Edge, Place
 from statekeep.engine.store.interning import NewHistory
-from statekeep.engine.store.sql import statements
+from statekeep.engine.store.round_trip import exchange
+from statekeep.engine.store.sql import prepared_statements
 
-_SQL = statements("interning.sql")
+_SQL = prepared_statements("interning.sql")
 
 Wanted = tuple[int, str]
 """A cohort id and the type of an event for its actors."""
@@ -41,6 +43,26 @@ class Found:
 
 _At = tuple[int, int, int, bytes]
 """Cohort id, history id, configuration id, fingerprint."""
+
+
+class _Row(NamedTuple):
+    """What the database knows of a wanted edge."""
+
+    cohort_id: int
+    event_type: str
+    version_id: int
+    history_id: int
+    configuration_id: int
+    fingerprint: bytes
+    depth: int
+    known: bool
+    document: JsonObject
+    """Of the cohort's configuration; only where the edge is not known."""
+
+    target_id: int | None
+    to_history_id: int
+    to_configuration_id: int
+    to_fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +87,16 @@ async def find(
         wanted: cohorts and events.
     """
     pairs = sorted(wanted)
-    result = await connection.execute(
-        _SQL["find_edges"],
-        {
-            "cohorts": [cohort_id for cohort_id, _ in pairs],
-            "types": [event_type for _, event_type in pairs],
-        },
-    )
-    rows = {(row.cohort_id, row.event_type): row for row in result}
+    keys = {
+        "cohorts": [cohort_id for cohort_id, _ in pairs],
+        "types": [event_type for _, event_type in pairs],
+    }
+    [found] = await exchange(connection, (_SQL["find_edges"], keys))
+    rows = {(row.cohort_id, row.event_type): row for row in map(_Row._make, found)}
     targets: dict[Wanted, _At | None] = {
-        pair: row.target_id
-        and (row.target_id, row.to_history_id, row.to_configuration_id, row.to_fingerprint)
+        pair: None
+        if row.target_id is None
+        else (row.target_id, row.to_history_id, row.to_configuration_id, row.to_fingerprint)
         for pair, row in rows.items()
         if row.known
     }
@@ -148,12 +169,10 @@ async def _store(
     for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
         cohort_id = cohorts[version_id, history_id]
         targets[s.wanted] = (cohort_id, history_id, configuration_id, s.history.fingerprint)
-    await connection.execute(
-        _SQL["insert_edges"],
-        {
-            "cohorts": [cohort_id for cohort_id, _ in targets],
-            "types": [event_type for _, event_type in targets],
-            "targets": [target and target[0] for target in targets.values()],
-        },
-    )
+    edges = {
+        "cohorts": [cohort_id for cohort_id, _ in targets],
+        "types": [event_type for _, event_type in targets],
+        "targets": [target and target[0] for target in targets.values()],
+    }
+    await exchange(connection, (_SQL["insert_edges"], edges))
     return targets

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.json import canonical, digest
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.state_value import label
-from statekeep.engine.store.sql import statements
+from statekeep.engine.store.round_trip import exchange
+from statekeep.engine.store.sql import prepared_statements
 
-_SQL = statements("interning.sql")
+_SQL = prepared_statements("interning.sql")
 
 
 _Pair = tuple[int, Configuration]
@@ -40,19 +41,18 @@ async def histories(
     if not wanted:
         return {}
     fingerprints = [history.fingerprint for history in wanted]
-    inserted = await connection.execute(
-        _SQL["insert_histories"],
-        {
-            "parents": [history.parent_id for history in wanted],
-            "types": [history.event_type for history in wanted],
-            "depths": [history.depth for history in wanted],
-            "fingerprints": fingerprints,
-        },
-    )
-    ids = {row.fingerprint: row.id for row in inserted}
+    rows = {
+        "parents": [history.parent_id for history in wanted],
+        "types": [history.event_type for history in wanted],
+        "depths": [history.depth for history in wanted],
+        "fingerprints": fingerprints,
+    }
+    [inserted] = await exchange(connection, (_SQL["insert_histories"], rows))
+    ids = {fingerprint: id_ for id_, fingerprint in inserted}
     if missing := [fingerprint for fingerprint in fingerprints if fingerprint not in ids]:
-        rows = await connection.execute(_SQL["find_histories"], {"fingerprints": missing})
-        ids |= {row.fingerprint: row.id for row in rows}
+        keys = {"fingerprints": missing}
+        [found] = await exchange(connection, (_SQL["find_histories"], keys))
+        ids |= {fingerprint: id_ for id_, fingerprint in found}
     return ids
 
 
@@ -68,17 +68,15 @@ async def configurations(
         return {}
     ids = await _find_configurations(connection, digests)
     if new := [pair for pair in digests if pair not in ids]:
-        await connection.execute(
-            _SQL["insert_configurations"],
-            {
-                "versions": [version_id for version_id, _ in new],
-                "digests": [digests[pair] for pair in new],
-                "documents": [json.dumps(configuration.to_json()) for _, configuration in new],
-                "values": [canonical(configuration.value).decode() for _, configuration in new],
-                "labels": [label(configuration.value) for _, configuration in new],
-                "done": [configuration.status == "done" for _, configuration in new],
-            },
-        )
+        rows = {
+            "versions": [version_id for version_id, _ in new],
+            "digests": [digests[pair] for pair in new],
+            "documents": [json.dumps(configuration.to_json()) for _, configuration in new],
+            "values": [canonical(configuration.value).decode() for _, configuration in new],
+            "labels": [label(configuration.value) for _, configuration in new],
+            "done": [configuration.status == "done" for _, configuration in new],
+        }
+        await exchange(connection, (_SQL["insert_configurations"], rows))
         ids |= await _find_configurations(connection, {pair: digests[pair] for pair in new})
     return ids
 
@@ -91,8 +89,8 @@ async def _find_configurations(
         "versions": [version_id for version_id, _ in digests],
         "digests": list(digests.values()),
     }
-    rows = await connection.execute(_SQL["find_configurations"], keys)
-    ids = {(row.version_id, row.digest): row.id for row in rows}
+    [found] = await exchange(connection, (_SQL["find_configurations"], keys))
+    ids = {(version_id, one): id_ for id_, version_id, one in found}
     return {pair: ids[pair[0], one] for pair, one in digests.items() if (pair[0], one) in ids}
 
 
@@ -111,12 +109,10 @@ async def cohorts(
         "versions": [version_id for version_id, _, _ in wanted],
         "histories": [history_id for _, history_id, _ in wanted],
     }
-    inserted = await connection.execute(
-        _SQL["insert_cohorts"],
-        keys | {"configurations": [configuration_id for _, _, configuration_id in wanted]},
-    )
-    ids = {(row.version_id, row.history_id): row.id for row in inserted}
+    rows = keys | {"configurations": [configuration_id for _, _, configuration_id in wanted]}
+    [inserted] = await exchange(connection, (_SQL["insert_cohorts"], rows))
+    ids = {(version_id, history_id): id_ for id_, version_id, history_id in inserted}
     if any((version_id, history_id) not in ids for version_id, history_id, _ in wanted):
-        rows = await connection.execute(_SQL["find_cohorts"], keys)
-        ids |= {(row.version_id, row.history_id): row.id for row in rows}
+        [found] = await exchange(connection, (_SQL["find_cohorts"], keys))
+        ids |= {(version_id, history_id): id_ for id_, version_id, history_id in found}
     return ids

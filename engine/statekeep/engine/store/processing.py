@@ -28,7 +28,7 @@ from statekeep.engine.store.edges import Wanted
 from statekeep.engine.store.events import ActorMissing, Answer, Event, Failed, Outcome
 from statekeep.engine.store.keyring import KeyRing, context_place
 from statekeep.engine.store.locks import MACHINE_SPACE
-from statekeep.engine.store.round_trip import BEGIN, COMMIT, Call, exchange
+from statekeep.engine.store.round_trip import COMMIT, Call, exchange
 from statekeep.engine.store.sql import prepared_statements
 from statekeep.engine.store.walk import First, Walk, Written, advance
 
@@ -125,6 +125,7 @@ class _Batch:
             if event.idempotency_key is not None
         ]
         calls: list[Call] = [
+            (_SQL["plan_for_any_size"], {}),
             (_SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": keys}),
             (_SQL["lock_actors"], {"keys": keys, "patched": patched}),
         ]
@@ -134,7 +135,7 @@ class _Batch:
                 "idempotency": [idempotency for _, idempotency in keyed],
             }
             calls.append((_SQL["find_first"], parameters))
-        locked, found, *first = await exchange(connection, BEGIN, *calls)
+        _, locked, found, *first = await exchange(connection, *calls)
         machines = {machine_id for machine_id, *_ in locked}
         earlier: Mapping[UUID, dict[str, First]] = {}
         if first:

@@ -29,8 +29,8 @@ Call = tuple[Prepared, Mapping[str, object]]
 
 Rows = list[tuple[Any, ...]]
 
-BEGIN: Call = (Prepared(b"begin", ()), {})
 COMMIT: Call = (Prepared(b"commit", ()), {})
+_BEGIN: Call = (Prepared(b"begin", ()), {})
 
 _KNOWN = "statekeep/prepared"
 """Under which a connection keeps the names of its prepared statements."""
@@ -42,7 +42,7 @@ _SUCCESS = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
 async def exchange(connection: AsyncConnection, *calls: Call) -> list[Rows]:
-    """Run the statements in order; return the rows of each that has columns.
+    """Run the statements in order, in a transaction; return the rows of each that has columns.
 
     Raises:
         psycopg.Error: what the first statement that failed said; the transaction is to be rolled back.
@@ -50,6 +50,8 @@ async def exchange(connection: AsyncConnection, *calls: Call) -> list[Rows]:
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
     assert isinstance(driver, psycopg.AsyncConnection)
+    if driver.info.transaction_status == pq.TransactionStatus.IDLE:
+        calls = (_BEGIN, *calls)
     known: dict[_Key, bytes] = raw.info.setdefault(_KNOWN, {})
     try:
         results = await driver.wait(_exchanged(driver, known, calls))

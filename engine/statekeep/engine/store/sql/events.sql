@@ -1,26 +1,37 @@
 -- One batch of events. Each statement sees what the one before it locked: under READ COMMITTED a
 -- statement's snapshot is older than a lock that it waits for itself.
 
+-- :name plan_for_any_size
+-- For this transaction: plans that are made once, and find the rows that are asked for through an
+-- index. Left to itself, Postgres plans for every number of events anew, and where a batch is large
+-- it reads whole tables.
+select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+
 -- :name lock_machines
 -- Shared with other events, exclusive to a deployment. A machine of an actor never changes, so
 -- reading it before the lock is safe. Ascending, so that batches do not wait in a circle.
-select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id),
-       set_config('plan_cache_mode', 'force_generic_plan', true)
+select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id)
   from (select distinct a.machine_id
           from statekeep.actor a
          where a.key = any(cast(:keys as uuid[]))
          order by a.machine_id) as m;
 
 -- :name lock_actors
--- In the order of their keys, so that batches do not wait in a circle. The context comes along only
--- for those whose events patch it. The machine's epoch is read under the lock that holds it still.
+-- One by one in the order of their keys, so that batches do not wait in a circle. The context comes
+-- along only for those whose events patch it. The machine's epoch is read under the lock that holds
+-- it still.
 with locked as materialized (
-  select i.ord, a.machine_id, a.cohort_id, a.seq, case when i.patched then a.context end as context
-    from unnest(cast(:keys as uuid[]), cast(:patched as boolean[])) with ordinality
-         as i (key, patched, ord)
-    join statekeep.actor a on a.key = i.key
-   order by a.key
-     for no key update of a
+  select i.ord, a.machine_id, a.cohort_id, a.seq, a.context
+    from (select u.key, u.patched, u.ord
+            from unnest(cast(:keys as uuid[]), cast(:patched as boolean[])) with ordinality
+                 as u (key, patched, ord)
+           order by u.key) as i
+   cross join lateral (select a.machine_id, a.cohort_id, a.seq,
+                              case when i.patched then a.context end as context
+                         from statekeep.actor a
+                        where a.key = i.key
+                          for no key update of a) as a
 )
 select l.ord - 1, l.machine_id, m.epoch, l.cohort_id, l.seq, l.context
   from locked l

@@ -2,18 +2,28 @@
 -- Every insert goes in one order, so that two writers wait for each other and never in a circle.
 
 -- :name find_edges
--- Where events lead from cohorts, and what the interpreter needs where nobody knows yet.
+-- Where events lead from cohorts, and what the interpreter needs where nobody knows yet. Row by row
+-- (that is what "offset 0" says): a plan that was made while the tables were small must not read all
+-- of them when they have grown.
 select i.cohort_id, i.event_type, c.version_id, c.history_id, c.configuration_id, h.fingerprint, h.depth,
-       e.cohort_id is not null as known, case when e.cohort_id is null then k.document end as document,
-       t.id as target_id, t.history_id as to_history_id, t.configuration_id as to_configuration_id,
+       e.known is not null as known,
+       case when e.known is null
+            then (select k.document from statekeep.configuration k where k.id = c.configuration_id) end
+         as document,
+       e.target_id, t.history_id as to_history_id, t.configuration_id as to_configuration_id,
        th.fingerprint as to_fingerprint
   from unnest(cast(:cohorts as bigint[]), cast(:types as text[])) as i (cohort_id, event_type)
-  join statekeep.cohort c on c.id = i.cohort_id
-  join statekeep.history h on h.id = c.history_id
-  join statekeep.configuration k on k.id = c.configuration_id
-  left join statekeep.edge e on e.cohort_id = i.cohort_id and e.event_type = i.event_type
-  left join statekeep.cohort t on t.id = e.target_id
-  left join statekeep.history th on th.id = t.history_id;
+ cross join lateral (select c.version_id, c.history_id, c.configuration_id
+                       from statekeep.cohort c where c.id = i.cohort_id offset 0) as c
+ cross join lateral (select h.fingerprint, h.depth
+                       from statekeep.history h where h.id = c.history_id offset 0) as h
+  left join lateral (select true as known, e.target_id
+                       from statekeep.edge e
+                      where e.cohort_id = i.cohort_id and e.event_type = i.event_type offset 0) as e on true
+  left join lateral (select t.history_id, t.configuration_id
+                       from statekeep.cohort t where t.id = e.target_id offset 0) as t on true
+  left join lateral (select th.fingerprint
+                       from statekeep.history th where th.id = t.history_id offset 0) as th on true;
 
 -- :name insert_histories
 insert into statekeep.history (parent_id, event_type, depth, fingerprint)
