@@ -5,7 +5,7 @@ but only for events that the machine knows: callers who make up event types must
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,6 +64,20 @@ class _Row(NamedTuple):
     to_configuration_id: int
     to_fingerprint: bytes
 
+    @property
+    def wanted(self) -> Wanted:
+        return self.cohort_id, self.event_type
+
+    @property
+    def source(self) -> _At:
+        return self.cohort_id, self.history_id, self.configuration_id, self.fingerprint
+
+    @property
+    def target(self) -> _At | None:
+        if self.target_id is None:
+            return None
+        return self.target_id, self.to_history_id, self.to_configuration_id, self.to_fingerprint
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -73,6 +87,18 @@ class _Step:
     version_id: int
     history: NewHistory
     configuration: Configuration
+
+
+@dataclass(slots=True)
+class _Computed:
+    """What the interpreter says, by what is to be done about it."""
+
+    steps: list[_Step] = field(default_factory=list)
+    nowhere: list[Wanted] = field(default_factory=list)
+    """To be stored: the machine knows the event."""
+
+    passing: list[Wanted] = field(default_factory=list)
+    unstable: list[Wanted] = field(default_factory=list)
 
 
 async def find(
@@ -86,52 +112,55 @@ async def find(
         catalogue: compiled versions.
         wanted: cohorts and events.
     """
+    rows = await _look_up(connection, wanted)
+    new = await _computed(connection, catalogue, [row for row in rows.values() if not row.known])
+    targets = {pair: row.target for pair, row in rows.items() if row.known}
+    targets |= await _store(connection, new.steps, new.nowhere)
+    at = [*(row.source for row in rows.values()), *targets.values()]
+    places = await _places(connection, catalogue, at)
+    return Found(
+        stored={
+            pair: Edge(places[rows[pair].source], target and places[target])
+            for pair, target in targets.items()
+        },
+        passing={pair: Edge(places[rows[pair].source], None) for pair in new.passing},
+        unstable={pair: places[rows[pair].source] for pair in new.unstable},
+    )
+
+
+async def _look_up(
+    connection: AsyncConnection, wanted: Collection[Wanted]
+) -> Mapping[Wanted, _Row]:
     pairs = sorted(wanted)
     keys = {
         "cohorts": [cohort_id for cohort_id, _ in pairs],
         "types": [event_type for _, event_type in pairs],
     }
     [found] = await exchange(connection, (_SQL["find_edges"], keys))
-    rows = {(row.cohort_id, row.event_type): row for row in map(_Row._make, found)}
-    targets: dict[Wanted, _At | None] = {
-        pair: None
-        if row.target_id is None
-        else (row.target_id, row.to_history_id, row.to_configuration_id, row.to_fingerprint)
-        for pair, row in rows.items()
-        if row.known
-    }
-    steps, nowhere, passing, unstable = [], [], set(), set()
-    for pair in (pair for pair in pairs if pair not in targets):
-        row = rows[pair]
+    return {row.wanted: row for row in map(_Row._make, found)}
+
+
+async def _computed(
+    connection: AsyncConnection, catalogue: Catalogue, rows: Sequence[_Row]
+) -> _Computed:
+    """Ask the interpreter about the edges that nobody has needed before."""
+    new = _Computed()
+    for row in rows:
         machine = (await catalogue.version(connection, row.version_id)).version.machine
         try:
             taken = step(machine, restore(machine, row.document), row.event_type)
         except ChartUnstable:
-            unstable.add(pair)
+            new.unstable.append(row.wanted)
             continue
         if taken.handled:
             chain = extend(row.fingerprint, row.event_type)
             history = NewHistory(row.history_id, row.event_type, row.depth + 1, chain)
-            steps.append(_Step(pair, row.version_id, history, taken.configuration))
+            new.steps.append(_Step(row.wanted, row.version_id, history, taken.configuration))
         elif row.event_type in machine.mentioned:
-            nowhere.append(pair)
+            new.nowhere.append(row.wanted)
         else:
-            passing.add(pair)
-    targets |= await _store(connection, steps, nowhere)
-    sources: dict[Wanted, _At] = {
-        pair: (row.cohort_id, row.history_id, row.configuration_id, row.fingerprint)
-        for pair, row in rows.items()
-    }
-    places = await _places(connection, catalogue, [*sources.values(), *targets.values()])
-    stored = {
-        pair: Edge(places[sources[pair]], target and places[target])
-        for pair, target in targets.items()
-    }
-    return Found(
-        stored,
-        {pair: Edge(places[sources[pair]], None) for pair in passing},
-        {pair: places[sources[pair]] for pair in unstable},
-    )
+            new.passing.append(row.wanted)
+    return new
 
 
 async def _places(
