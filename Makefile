@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples bench-engine chart check format clean
+.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples bench-engine bench-api chart check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ $(VENV)/.bench: $(VENV)/.installed
 
 bench-engine: $(VENV)/.bench  ## Measure steps a second and compile time, against xstate and others where present
 	@$(BIN)/python -m tests.bench.engine
+
+bench-api: $(VENV)/.installed  ## Measure the event API against pgbench (EVENTS= ACTORS= CONNECTIONS= WORKERS= SHAPE=unique; 3 minutes)
+	@$(BIN)/python -m tests.bench.api $(if $(EVENTS),--events $(EVENTS)) $(if $(ACTORS),--actors $(ACTORS)) \
+	  $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(WORKERS),--workers $(WORKERS)) \
+	  $(if $(SHAPE),--shape $(SHAPE)) $(if $(KEYS),--keys)
 
 chart: $(VENV)/.installed  ## Bring the chart's copy of crds/ and the table of its values in docs/install.md up to date
 	@cp crds/machineversions.yaml charts/statekeep/files/machineversions.yaml

@@ -149,6 +149,6 @@ def test_every_statement_is_used_and_every_use_exists(file: Path) -> None:
     used = set()
     for path in STORE.glob("*.py"):
         text = path.read_text()
-        if f'statements("{file.name}")' in text:
+        if f'statements("{file.name}")' in text:  # SQLAlchemy's, or the driver's
             used |= set(re.findall(r'_SQL\["(\w+)"\]', text))
     assert used == known

@@ -627,7 +627,8 @@ async def test_a_silent_api_server_holds_up_few_and_those_not_for_long(
     tokens = [house.account(f"x{n}")[1] for n in range(60)]
     replies = await asyncio.gather(*(house.call("GET", "/v1/actors", t) for t in tokens))
     assert {reply.status for reply in replies} == {503}
-    assert len(house.cluster.asked) <= kubernetes.AT_ONCE
+    # One that had waited may get a turn in the moment before its own time is over.
+    assert len(house.cluster.asked) <= kubernetes.MAX_WAITING < len(tokens)
     house.cluster.answers.set()
     assert (await house.call("GET", "/v1/actors", tokens[0])).status == 403
 

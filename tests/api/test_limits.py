@@ -15,7 +15,7 @@ from statekeep.controller.api.app import MAX_BODY_BYTES
 from statekeep.controller.api.events import MAX_DATA_BYTES, MAX_ITEMS, MAX_LINE_BYTES
 from statekeep.controller.api.problems import MAX_HEAD_BYTES
 from statekeep.controller.api.requests import MAX_DEPTH
-from statekeep.engine.store.processing import MAX_CONTEXT_BYTES
+from statekeep.engine.store.walk import MAX_CONTEXT_BYTES
 
 ACTORS = "/v1/actors"
 EVENTS = "/v1/actors/a/events"

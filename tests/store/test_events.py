@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
-from tests.store.definitions import LOAN_1
+from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.ids import ActorId, Namespace
@@ -21,7 +21,6 @@ from statekeep.engine.store.events import (
     Unstable,
 )
 from statekeep.engine.store.keyring import context_place
-from statekeep.engine.store.processing import rounds
 from statekeep.engine.store.versions import StoredVersion
 
 RESTLESS: JsonObject = {
@@ -160,11 +159,6 @@ async def test_many_events_for_one_actor_in_one_batch_keep_their_order(world: Wo
     ]
 
 
-def test_a_round_has_an_actor_at_most_once(world: World) -> None:
-    events = [world.event(actor, "X") for actor in "abacab"]
-    assert rounds(events) == [[0, 1, 3], [2, 5], [4]]
-
-
 async def test_an_event_that_never_comes_to_rest_changes_nothing(world: World) -> None:
     await world.propose("v1", RESTLESS)
     await world.spawn("a", "v1")
@@ -205,6 +199,68 @@ async def test_events_behind_one_that_failed_are_not_taken_out_of_order(world: W
     )
     assert [type(outcome) for outcome in outcomes] == [Failed, Answer, Failed, Answer]
     assert [(await world.actor(actor)).seq for actor in "ab"] == [1, 3]
+
+
+async def test_one_at_fault_among_many_is_found_and_the_others_keep_their_order(
+    world: World,
+) -> None:
+    await world.propose("v1", LOAN_1)
+    names = [f"a{number}" for number in range(9)]
+    for name in names:
+        await world.spawn(name, "v1")
+    sent = [world.event(name, kind) for kind in ("START", "PAY") for name in names]
+    sent[5] = world.event("a5", "START", idempotency_key="not\0text")
+    outcomes = await world.process(*sent)
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Failed)] == [5, 14]
+    for name in names:
+        taken = [] if name == "a5" else ["START", "PAY"]
+        assert [logged.event_type for logged in await world.log(name)] == taken
+
+
+async def test_ways_that_were_rolled_back_are_not_remembered(world: World) -> None:
+    """The cohort that they led to has never been."""
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1")
+    await world.spawn("b", "v1")
+    failed, moved = await world.process(
+        world.event("a", "START", idempotency_key="k", body_digest=None),
+        world.event("b", "START"),
+    )
+    assert (type(failed), type(moved)) == (Failed, Answer)
+    assert (await world.answered("a", "START")).seq == 1
+    dangling = await world.rows(
+        "select a.id from actor a left join cohort c on c.id = a.cohort_id where c.id is null"
+    )
+    assert not dangling
+
+
+async def test_a_chain_of_events_that_nobody_has_sent_before_is_one_batch(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", context=b"{}")
+    kinds = ["START", "PAY", "UPLOAD", "BACK", "UPLOAD", "APPROVE"]
+    outcomes = await world.process(
+        *(world.event("a", kind, data=b"1", context={kind: n}) for n, kind in enumerate(kinds))
+    )
+    assert [o.seq for o in outcomes if isinstance(o, Answer)] == [1, 2, 3, 4, 5, 6]
+    assert (await world.actor("a")).fingerprint == show(fingerprint(kinds))
+    assert len(await world.rows("select distinct xmin from event")) == 1
+    assert await context_of(world, "a") == {
+        "START": 0, "PAY": 1, "BACK": 3, "UPLOAD": 4, "APPROVE": 5,
+    }  # fmt: skip
+
+
+async def test_what_a_process_remembers_of_an_edge_ends_with_the_next_deployment(
+    world: World,
+) -> None:
+    await world.propose("v1", LOAN_1)
+    for actor in "ab":
+        await world.spawn(actor, "v1", "START")
+    assert (await world.answered("a", "PAY")).configuration.label == "documents"
+    await world.propose("v2", LOAN_2, parent="v1")
+    other = World(world.database)
+    await other.apply("v2")
+    answer = await world.answered("b", "PAY")
+    assert (answer.configuration.version, answer.configuration.label) == ("v2", "income")
 
 
 async def test_made_up_event_types_do_not_fill_the_table_of_edges(world: World) -> None:

@@ -55,6 +55,13 @@ async def test_an_unreachable_database_is_unavailable_not_a_driver_error() -> No
         "update statekeep.history set event_type = 'X' where depth > 0",
         "update statekeep.version set name = 'other'",
         "update statekeep.configuration set label = 'other'",
+        "delete from statekeep.actor",
+        "delete from statekeep.cohort",
+        "truncate statekeep.event",
+        "truncate statekeep.actor cascade",
+        "truncate statekeep.cohort cascade",
+        "truncate statekeep.history cascade",
+        "truncate statekeep.configuration cascade",
     ],
 )
 async def test_the_log_cannot_be_rewritten(world: World, database_url: str, statement: str) -> None:

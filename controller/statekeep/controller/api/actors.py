@@ -24,8 +24,8 @@ from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import StoredConfiguration
 from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.keyring import context_place, event_place
-from statekeep.engine.store.processing import MAX_CONTEXT_BYTES
 from statekeep.engine.store.spawning import Spawn, Spawned, Taken
+from statekeep.engine.store.walk import MAX_CONTEXT_BYTES
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 """Payloads on one page of a history; each may have a megabyte."""

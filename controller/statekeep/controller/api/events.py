@@ -101,10 +101,11 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     if request.content_type == NDJSON:
         return await _stream(request)
     read: Read = _batch_event
+    items: Sequence[Any]
     if request.content_type == cloudevents.BATCH:
         items, read = requests.decode(await request.read(), list[Any]), cloudevents.convert
     else:
-        items = await requests.array(request)
+        items = _items(await requests.json_body(request))
     if len(items) > MAX_ITEMS:
         raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
     namespace, shared = requests.namespace(request), state(request)
@@ -113,6 +114,17 @@ async def send_many(request: web.Request) -> web.StreamResponse:
         some = items[start : start + MAX_BATCH]
         results += await _results(shared, namespace, some, read)
     return requests.json_response(results)
+
+
+def _items(raw: bytes) -> Sequence[Any]:
+    """Return the events of an array; JSON values where not all of them can be read as events."""
+    try:
+        events = msgspec.json.decode(raw, type=list[bodies.BatchEvent])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return requests.decode(raw, list[Any])
+    for event in events:
+        requests.refuse_depth([[event.data, event.context]])
+    return events
 
 
 async def _stream(request: web.Request) -> web.StreamResponse:
@@ -164,7 +176,7 @@ async def _results(
     Args:
         shared: the store.
         namespace: of all the actors.
-        items: JSON values, or lines that should hold one each.
+        items: events, JSON values, or lines that should hold one each.
         read: what makes an event of one.
     """
     results: list[Any] = [None] * len(items)
@@ -186,6 +198,8 @@ async def _results(
 
 
 def _batch_event(item: Any) -> bodies.BatchEvent:
+    if isinstance(item, bodies.BatchEvent):
+        return item
     if not isinstance(item, bytes):
         return requests.convert(item, bodies.BatchEvent)
     if len(item) > MAX_LINE_BYTES:

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ MAX_DEPTH = 300
 T = TypeVar("T")
 P = TypeVar("P", bound=Parameters)
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SEQ_TAG = re.compile(r'(?:W/)?"([0-9]{1,18})(?:-[0-9a-f]{8})?"')
@@ -43,6 +45,7 @@ def namespace(request: web.Request) -> Namespace:
 NAMESPACE_RULE = "a namespace is a DNS label: lowercase letters, digits and hyphens"
 
 
+@lru_cache(1024)
 def is_namespace(name: str) -> bool:
     """Return whether a namespace can have that name."""
     return _NAMESPACE.fullmatch(name) is not None
@@ -75,7 +78,7 @@ def _read_query(request: web.Request, kind: type[P]) -> P:
     """Return a query as a value; a parameter that is unknown or there twice must not go unnoticed."""
     types = _types(kind)
     values: dict[str, str | int | bool] = {}
-    for name, raw in request.query.items():
+    for name, raw in request.query.items() if "?" in request.raw_path else ():
         if name not in types:
             known = ", ".join(sorted(types)) or "none"
             raise invalid(f"unknown query parameter {name}; known: {known}")
@@ -115,15 +118,11 @@ def _scalar(raw: str, kind: msgspec.inspect.Type) -> str | int | bool:
 async def body(request: web.Request, kind: type[T]) -> T:
     """Return the JSON body as a value of the given type, which the call's contract names."""
     assert Content(kind) in request[CONTRACT].bodies
-    return decode(await _raw(request), kind)
+    return decode(await json_body(request), kind)
 
 
-async def array(request: web.Request) -> list[Any]:
-    """Return the JSON array of the body, its items as they are: each may be wrong on its own."""
-    return decode(await _raw(request), list[Any])
-
-
-async def _raw(request: web.Request) -> bytes:
+async def json_body(request: web.Request) -> bytes:
+    """Return the body, which says that it is JSON."""
     if request.content_type != JSON:
         media = " or ".join(content.media for content in request[CONTRACT].bodies)
         raise Problem(
@@ -135,10 +134,17 @@ async def _raw(request: web.Request) -> bytes:
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
-    """Return JSON as a value of the given type.
+    """Return JSON as a value of the given type; nearly every body is read in this one step."""
+    if raw.count(b"[") + raw.count(b"{") >= MAX_DEPTH:
+        return _decode_slowly(raw, kind)
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _decode_slowly(raw, kind)
 
-    In two steps, so that a text that is no JSON at all is told from one that says something else.
-    """
+
+def _decode_slowly(raw: bytes, kind: type[T]) -> T:
+    """Read in two steps, so that a text that is no JSON at all is told from one that says something else."""
     try:
         value = msgspec.json.decode(raw)
     except msgspec.ValidationError as error:
@@ -153,16 +159,20 @@ def decode(raw: bytes, kind: type[T]) -> T:
 
 def convert(value: Any, kind: type[T]) -> T:
     """Return what was JSON as a value of the given type."""
-    if _is_deep(value):
-        raise _too_deep()
+    refuse_depth(value)
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from error
 
 
+def refuse_depth(value: Any) -> None:
+    """Refuse a value that is nested deeper than whatever walks it later can go."""
+    if isinstance(value, dict | list) and _is_deep(value):
+        raise _too_deep()
+
+
 def _is_deep(value: Any) -> bool:
-    """Return whether a value is nested deeper than whatever walks it later can go."""
     level = [value]
     for _ in range(MAX_DEPTH):
         within: list[Any] = []
@@ -223,6 +233,8 @@ def if_match(request: web.Request) -> int | None:
 
 def is_strict(request: web.Request) -> bool:
     """Return whether the caller prefers ``handling=strict`` (RFC 7240)."""
+    if "Prefer" not in request.headers:
+        return False
     for part in ",".join(request.headers.getall("Prefer", [])).split(","):
         name, _, value = part.partition(";")[0].partition("=")
         if (name.strip().lower(), value.strip().strip('"').lower()) == ("handling", "strict"):
@@ -259,12 +271,9 @@ def position(raw: str | UnsetType, kind: type[T]) -> T | None:
 
 
 def json_response(
-    value: Any, *, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+    value: Any, *, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] = _NO_HEADERS
 ) -> web.Response:
     """Return a response with a JSON body."""
     return web.Response(
-        status=status,
-        body=msgspec.json.encode(value),
-        content_type="application/json",
-        headers=headers,
+        status=status, body=msgspec.json.encode(value), headers={"Content-Type": JSON, **headers}
     )

@@ -28,4 +28,4 @@ STATE = web.AppKey("state", State)
 
 def state(request: web.Request) -> State:
     """Return what the handlers share."""
-    return request.config_dict[STATE]
+    return request.app[STATE]

@@ -1,5 +1,7 @@
 """Which event types may come from outside."""
 
+from functools import lru_cache
+
 from statekeep.engine.statechart.limits import DEFAULT_LIMITS, Limits
 
 _PREFIX = "xstate."
@@ -19,6 +21,7 @@ def is_reserved(event_type: str) -> bool:
     return event_type.startswith(_PREFIX) and not event_type.startswith(_SENDABLE)
 
 
+@lru_cache(4096)  # a caller sends the same few types over and over
 def refusal(event_type: str, limits: Limits = DEFAULT_LIMITS) -> str | None:
     """Return why an event of this type is not accepted, as a sentence; ``None`` if it is.
 

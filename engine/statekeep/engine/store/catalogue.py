@@ -1,7 +1,9 @@
-"""Compiled versions and interned configurations, kept because they never change.
+"""What a process has read and need not read again: versions, configurations, edges.
 
 An applied version is frozen and a configuration row is append-only, so what was read once stays
-true; only their number is bounded here.
+true. An edge is true for one epoch of its machine: a deployment changes cohorts, and counts the epoch
+on. Within an epoch the cohort that it leads to may be retired; whoever writes is told so by Postgres.
+Only their number is bounded here.
 """
 
 import json
@@ -13,13 +15,16 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.ids import MachineName, VersionName
+from statekeep.engine.ids import Fingerprint, MachineName, VersionName
 from statekeep.engine.json import JsonValue
 from statekeep.engine.store import schema, versions
 from statekeep.engine.store.versions import StoredVersion
 
 CONFIGURATIONS = 100_000
 """Configurations kept in memory, about half a kilobyte each."""
+
+EDGES = 50_000
+"""Edges kept in memory, about half a kilobyte each."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,6 +41,29 @@ class StoredConfiguration:
     value: JsonValue
     label: str
     done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cohort in one epoch of its machine: where every actor of it stands."""
+
+    cohort_id: int
+    history_id: int
+    configuration: StoredConfiguration
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What an event does to the actors of a cohort."""
+
+    source: Place
+    target: Place | None
+    """``None``: no transition takes the event."""
+
+
+EdgeKey = tuple[int, int, str]
+"""A cohort id, the epoch in which it is looked at, an event type."""
 
 
 class Recent(Generic[K, V]):
@@ -59,11 +87,18 @@ class Recent(Generic[K, V]):
         if len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
 
+    def forget(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
 
 class Catalogue:
-    """What this process has read of versions and configurations."""
+    """What this process has read of versions, configurations and edges."""
 
     def __init__(self) -> None:
+        self.edges: Recent[EdgeKey, Edge] = Recent(EDGES)
+        """Only edges that are committed: one that was rolled back leads to a cohort that never was."""
+
         self._versions: Recent[int, StoredVersion] = Recent(versions.COMPILED)
         self._configurations: Recent[int, StoredConfiguration] = Recent(CONFIGURATIONS)
 

@@ -28,8 +28,8 @@ from statekeep.engine.store.schema import SCHEMA
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
 
-_LOST_RACE = ("40001", "40P01")
-"""SQLSTATEs of a serialization failure and a deadlock."""
+_LOST_RACE = ("40001", "40P01", "26000")
+"""SQLSTATEs of a serialization failure, a deadlock, and a prepared statement that was forgotten."""
 
 _DIALECTS = ("postgresql", "postgres")
 """What a URL may begin with, as libpq reads it."""
@@ -73,8 +73,8 @@ class Database:
             try:
                 async with _translated(), self.engine.begin() as connection:
                     return await work(connection)
-            except sa.exc.DBAPIError as error:
-                if attempt == ATTEMPTS or _state(error) not in _LOST_RACE:
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if attempt == ATTEMPTS or not _lost_race(error):
                     raise
                 await asyncio.sleep(0.01 * attempt)
         raise AssertionError("the loop returns or raises")
@@ -85,7 +85,9 @@ class Database:
             await connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            return await work(connection)
+            found = await work(connection)
+            await connection.commit()  # after a rollback every prepared statement is forgotten
+            return found
 
     async def close(self) -> None:
         """Close every connection."""
@@ -176,8 +178,10 @@ def _alembic(connection: sa.Connection | None) -> Config:
     return config
 
 
-def _state(error: sa.exc.DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
+def _lost_race(error: BaseException) -> bool:
+    """Return whether an error, of the driver or as SQLAlchemy wraps it, says to run it again."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(cause, "sqlstate", None) in _LOST_RACE
 
 
 @asynccontextmanager
@@ -186,6 +190,6 @@ async def _translated() -> AsyncIterator[None]:
     try:
         yield
     except _UNAVAILABLE as error:
-        if isinstance(error, sa.exc.DBAPIError) and _state(error) in _LOST_RACE:
+        if _lost_race(error):
             raise
         raise StoreUnavailable("Postgres did not answer") from error

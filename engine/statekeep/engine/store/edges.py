@@ -1,54 +1,110 @@
-"""Filling in the automaton: what an event does to a cohort, computed once and stored.
+"""The automaton: what an event does to a cohort, computed once and stored.
 
 From then on Postgres takes that step without any Python. A step that leads nowhere is stored too,
 but only for events that the machine knows: callers who make up event types must not fill a table.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.errors import ChartUnstable
-from statekeep.engine.history.fingerprint import extend
+from statekeep.engine.history.fingerprint import extend, show
+from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.store import interning
-from statekeep.engine.store.catalogue import Catalogue
+from statekeep.engine.store.catalogue import Catalogue, Edge, Place
 from statekeep.engine.store.interning import NewHistory
-from statekeep.engine.store.sql import statements
+from statekeep.engine.store.round_trip import exchange
+from statekeep.engine.store.sql import prepared_statements
 
-_SQL = statements("interning.sql")
+_SQL = prepared_statements("interning.sql")
 
-Missing = tuple[int, str]
-"""A cohort id and an event type that no edge leaves it by."""
+Wanted = tuple[int, str]
+"""A cohort id and the type of an event for its actors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where events lead."""
+
+    stored: Mapping[Wanted, Edge]
+    """Edges that are in the database, at the latest when this transaction commits."""
+
+    passing: Mapping[Wanted, Edge]
+    """Edges that lead nowhere, by events that the machine does not know."""
+
+    unstable: Mapping[Wanted, Place]
+    """The event would never come to rest there."""
+
+
+_At = tuple[int, int, int, bytes]
+"""Cohort id, history id, configuration id, fingerprint."""
+
+
+class _Row(NamedTuple):
+    """What the database knows of a wanted edge."""
+
+    cohort_id: int
+    event_type: str
+    version_id: int
+    history_id: int
+    configuration_id: int
+    fingerprint: bytes
+    depth: int
+    known: bool
+    document: JsonObject
+    """Of the cohort's configuration; only where the edge is not known."""
+
+    target_id: int | None
+    to_history_id: int
+    to_configuration_id: int
+    to_fingerprint: bytes
+
+    @property
+    def wanted(self) -> Wanted:
+        return self.cohort_id, self.event_type
+
+    @property
+    def source(self) -> _At:
+        return self.cohort_id, self.history_id, self.configuration_id, self.fingerprint
+
+    @property
+    def target(self) -> _At | None:
+        if self.target_id is None:
+            return None
+        return self.target_id, self.to_history_id, self.to_configuration_id, self.to_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What the interpreter says of one missing edge."""
+    """What the interpreter says of an edge that nobody has needed before."""
 
-    missing: Missing
+    wanted: Wanted
     version_id: int
     history: NewHistory
     configuration: Configuration
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """What could not be stored as an edge; everything else was."""
+@dataclass(slots=True)
+class _Computed:
+    """What the interpreter says, by what is to be done about it."""
 
-    unhandled: frozenset[Missing]
-    """No transition takes the event there."""
+    steps: list[_Step] = field(default_factory=list)
+    nowhere: list[Wanted] = field(default_factory=list)
+    """To be stored: the machine knows the event."""
 
-    unstable: frozenset[Missing]
-    """The event would never come to rest there."""
+    passing: list[Wanted] = field(default_factory=list)
+    unstable: list[Wanted] = field(default_factory=list)
 
 
-async def fill(
-    connection: AsyncConnection, catalogue: Catalogue, wanted: Collection[Missing]
-) -> Filled:
-    """Compute and store the edges.
+async def find(
+    connection: AsyncConnection, catalogue: Catalogue, wanted: Collection[Wanted]
+) -> Found:
+    """Look the edges up; compute and store those that nobody has needed before.
 
     Args:
         connection: holds the locks of the machines, shared at least: an edge computed before a
@@ -56,34 +112,75 @@ async def fill(
         catalogue: compiled versions.
         wanted: cohorts and events.
     """
-    steps, nowhere, unhandled, unstable = [], [], set(), set()
-    cohort_ids = sorted({cohort_id for cohort_id, _ in wanted})
-    rows = await connection.execute(_SQL["read_cohorts"], {"cohorts": cohort_ids})
-    cohorts = {row.id: row for row in rows}
-    for missing in sorted(set(wanted)):
-        cohort_id, event_type = missing
-        row = cohorts[cohort_id]
+    rows = await _look_up(connection, wanted)
+    new = await _computed(connection, catalogue, [row for row in rows.values() if not row.known])
+    targets = {pair: row.target for pair, row in rows.items() if row.known}
+    targets |= await _store(connection, new.steps, new.nowhere)
+    at = [*(row.source for row in rows.values()), *targets.values()]
+    places = await _places(connection, catalogue, at)
+    return Found(
+        stored={
+            pair: Edge(places[rows[pair].source], target and places[target])
+            for pair, target in targets.items()
+        },
+        passing={pair: Edge(places[rows[pair].source], None) for pair in new.passing},
+        unstable={pair: places[rows[pair].source] for pair in new.unstable},
+    )
+
+
+async def _look_up(
+    connection: AsyncConnection, wanted: Collection[Wanted]
+) -> Mapping[Wanted, _Row]:
+    pairs = sorted(wanted)
+    keys = {
+        "cohorts": [cohort_id for cohort_id, _ in pairs],
+        "types": [event_type for _, event_type in pairs],
+    }
+    [found] = await exchange(connection, (_SQL["find_edges"], keys))
+    return {row.wanted: row for row in map(_Row._make, found)}
+
+
+async def _computed(
+    connection: AsyncConnection, catalogue: Catalogue, rows: Sequence[_Row]
+) -> _Computed:
+    """Ask the interpreter about the edges that nobody has needed before."""
+    new = _Computed()
+    for row in rows:
         machine = (await catalogue.version(connection, row.version_id)).version.machine
         try:
-            taken = step(machine, restore(machine, row.document), event_type)
+            taken = step(machine, restore(machine, row.document), row.event_type)
         except ChartUnstable:
-            unstable.add(missing)
+            new.unstable.append(row.wanted)
             continue
         if taken.handled:
-            chain = extend(row.fingerprint, event_type)
-            history = NewHistory(row.history_id, event_type, row.depth + 1, chain)
-            steps.append(_Step(missing, row.version_id, history, taken.configuration))
-        elif event_type in machine.mentioned:
-            nowhere.append(missing)
+            chain = extend(row.fingerprint, row.event_type)
+            history = NewHistory(row.history_id, row.event_type, row.depth + 1, chain)
+            new.steps.append(_Step(row.wanted, row.version_id, history, taken.configuration))
+        elif row.event_type in machine.mentioned:
+            new.nowhere.append(row.wanted)
         else:
-            unhandled.add(missing)
-    await _store(connection, steps, nowhere)
-    return Filled(frozenset(unhandled), frozenset(unstable))
+            new.passing.append(row.wanted)
+    return new
+
+
+async def _places(
+    connection: AsyncConnection, catalogue: Catalogue, wanted: Sequence[_At | None]
+) -> Mapping[_At, Place]:
+    distinct = {at for at in wanted if at is not None}
+    configurations = await catalogue.configurations(connection, {at[2] for at in distinct})
+    return {
+        at: Place(cohort_id, history_id, configurations[configuration_id], show(chain))
+        for at in distinct
+        for cohort_id, history_id, configuration_id, chain in (at,)
+    }
 
 
 async def _store(
-    connection: AsyncConnection, steps: Collection[_Step], nowhere: Collection[Missing]
-) -> None:
+    connection: AsyncConnection, steps: Collection[_Step], nowhere: Collection[Wanted]
+) -> Mapping[Wanted, _At | None]:
+    """Store new edges; return where they lead."""
+    if not steps and not nowhere:
+        return {}
     histories = await interning.histories(connection, {s.history for s in steps})
     configurations = await interning.configurations(
         connection, {(s.version_id, s.configuration) for s in steps}
@@ -97,17 +194,14 @@ async def _store(
         for s in steps
     ]
     cohorts = await interning.cohorts(connection, sorted(set(placed)))
-    edges: list[tuple[int, str, int | None]] = [
-        (*s.missing, cohorts[version_id, history_id])
-        for s, (version_id, history_id, _) in zip(steps, placed, strict=True)
-    ]
-    edges += [(*missing, None) for missing in nowhere]
-    if edges:
-        await connection.execute(
-            _SQL["insert_edges"],
-            {
-                "cohorts": [cohort_id for cohort_id, _, _ in edges],
-                "types": [event_type for _, event_type, _ in edges],
-                "targets": [target_id for _, _, target_id in edges],
-            },
-        )
+    targets: dict[Wanted, Any] = dict.fromkeys(nowhere)
+    for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
+        cohort_id = cohorts[version_id, history_id]
+        targets[s.wanted] = (cohort_id, history_id, configuration_id, s.history.fingerprint)
+    edges = {
+        "cohorts": [cohort_id for cohort_id, _ in targets],
+        "types": [event_type for _, event_type in targets],
+        "targets": [target and target[0] for target in targets.values()],
+    }
+    await exchange(connection, (_SQL["insert_edges"], edges))
+    return targets

@@ -1,8 +1,9 @@
 """Rows that exist once: histories, configurations and cohorts, created on first need.
 
-Each function takes what it wants all at once, inserts what is missing, and returns the ids. Within
-a transaction they are called in the order of this module, which is what keeps two writers from
-waiting for each other in a circle.
+Each function takes what it wants all at once and returns the ids. Histories and cohorts are mostly
+new where they are asked for, so they are inserted first, and only those that were there are looked
+up; configurations are mostly there. Within a transaction the functions are called in the order of
+this module, which is what keeps two writers from waiting for each other in a circle.
 """
 
 import json
@@ -14,9 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.json import canonical, digest
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.state_value import label
-from statekeep.engine.store.sql import statements
+from statekeep.engine.store.round_trip import exchange
+from statekeep.engine.store.sql import prepared_statements
 
-_SQL = statements("interning.sql")
+_SQL = prepared_statements("interning.sql")
+
+
+_Pair = tuple[int, Configuration]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +41,19 @@ async def histories(
     if not wanted:
         return {}
     fingerprints = [history.fingerprint for history in wanted]
-    await connection.execute(
-        _SQL["insert_histories"],
-        {
-            "parents": [history.parent_id for history in wanted],
-            "types": [history.event_type for history in wanted],
-            "depths": [history.depth for history in wanted],
-            "fingerprints": fingerprints,
-        },
-    )
-    rows = await connection.execute(_SQL["find_histories"], {"fingerprints": fingerprints})
-    return {row.fingerprint: row.id for row in rows}
+    rows = {
+        "parents": [history.parent_id for history in wanted],
+        "types": [history.event_type for history in wanted],
+        "depths": [history.depth for history in wanted],
+        "fingerprints": fingerprints,
+    }
+    [inserted] = await exchange(connection, (_SQL["insert_histories"], rows))
+    ids = {fingerprint: id_ for id_, fingerprint in inserted}
+    if missing := [fingerprint for fingerprint in fingerprints if fingerprint not in ids]:
+        keys = {"fingerprints": missing}
+        [found] = await exchange(connection, (_SQL["find_histories"], keys))
+        ids |= {fingerprint: id_ for id_, fingerprint in found}
+    return ids
 
 
 async def configurations(
@@ -59,24 +66,32 @@ async def configurations(
     }
     if not digests:
         return {}
-    pairs = list(digests)
+    ids = await _find_configurations(connection, digests)
+    if new := [pair for pair in digests if pair not in ids]:
+        rows = {
+            "versions": [version_id for version_id, _ in new],
+            "digests": [digests[pair] for pair in new],
+            "documents": [json.dumps(configuration.to_json()) for _, configuration in new],
+            "values": [canonical(configuration.value).decode() for _, configuration in new],
+            "labels": [label(configuration.value) for _, configuration in new],
+            "done": [configuration.status == "done" for _, configuration in new],
+        }
+        await exchange(connection, (_SQL["insert_configurations"], rows))
+        ids |= await _find_configurations(connection, {pair: digests[pair] for pair in new})
+    return ids
+
+
+async def _find_configurations(
+    connection: AsyncConnection, digests: Mapping[_Pair, bytes]
+) -> dict[_Pair, int]:
+    """Return the ids of those that are there."""
     keys = {
-        "versions": [version_id for version_id, _ in pairs],
+        "versions": [version_id for version_id, _ in digests],
         "digests": list(digests.values()),
     }
-    await connection.execute(
-        _SQL["insert_configurations"],
-        keys
-        | {
-            "documents": [json.dumps(configuration.to_json()) for _, configuration in pairs],
-            "values": [canonical(configuration.value).decode() for _, configuration in pairs],
-            "labels": [label(configuration.value) for _, configuration in pairs],
-            "done": [configuration.status == "done" for _, configuration in pairs],
-        },
-    )
-    rows = await connection.execute(_SQL["find_configurations"], keys)
-    ids = {(row.version_id, row.digest): row.id for row in rows}
-    return {pair: ids[pair[0], digests[pair]] for pair in pairs}
+    [found] = await exchange(connection, (_SQL["find_configurations"], keys))
+    ids = {(version_id, one): id_ for id_, version_id, one in found}
+    return {pair: ids[pair[0], one] for pair, one in digests.items() if (pair[0], one) in ids}
 
 
 async def cohorts(
@@ -94,9 +109,10 @@ async def cohorts(
         "versions": [version_id for version_id, _, _ in wanted],
         "histories": [history_id for _, history_id, _ in wanted],
     }
-    await connection.execute(
-        _SQL["insert_cohorts"],
-        keys | {"configurations": [configuration_id for _, _, configuration_id in wanted]},
-    )
-    rows = await connection.execute(_SQL["find_cohorts"], keys)
-    return {(row.version_id, row.history_id): row.id for row in rows}
+    rows = keys | {"configurations": [configuration_id for _, _, configuration_id in wanted]}
+    [inserted] = await exchange(connection, (_SQL["insert_cohorts"], rows))
+    ids = {(version_id, history_id): id_ for id_, version_id, history_id in inserted}
+    if any((version_id, history_id) not in ids for version_id, history_id, _ in wanted):
+        [found] = await exchange(connection, (_SQL["find_cohorts"], keys))
+        ids |= {(version_id, history_id): id_ for id_, version_id, history_id in found}
+    return ids

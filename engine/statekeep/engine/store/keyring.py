@@ -29,6 +29,12 @@ class KeyRing:
 
     keys: Mapping[str, bytes] = field(repr=False)
 
+    header: bytes = field(init=False, repr=False, compare=False)
+    """What every value begins with that the sealing key has sealed, and no other value does."""
+
+    _cipher: AESGCM = field(init=False, repr=False, compare=False)
+    """Seals."""
+
     def __post_init__(self) -> None:
         """Check that there is a key and that each is usable."""
         if not self.keys:
@@ -38,21 +44,20 @@ class KeyRing:
                 raise KeyRingInvalid("a key id has 1 to 255 bytes")
             if len(key) != KEY_BYTES:
                 raise KeyRingInvalid(f"key {key_id} has {len(key)} bytes instead of {KEY_BYTES}")
+        name = self.sealing.encode()
+        # Frozen for everybody else.
+        object.__setattr__(self, "header", bytes((_FORMAT, len(name))) + name)
+        object.__setattr__(self, "_cipher", AESGCM(self.keys[self.sealing]))
 
     @property
     def sealing(self) -> str:
         """The id of the key that seals."""
         return next(iter(self.keys))
 
-    @property
-    def header(self) -> bytes:
-        """What every value begins with that the sealing key has sealed, and no other value does."""
-        return _header(self.sealing)
-
     def seal(self, plaintext: bytes, place: bytes) -> bytes:
         """Return the plaintext sealed under the first key; it opens only at the same place."""
         nonce = os.urandom(NONCE_BYTES)
-        sealed = AESGCM(self.keys[self.sealing]).encrypt(nonce, plaintext, self.header + place)
+        sealed = self._cipher.encrypt(nonce, plaintext, self.header + place)
         return self.header + nonce + sealed
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
@@ -80,11 +85,6 @@ class KeyHolder:
     """Where a process keeps the ring in use; whoever seals or opens takes it from here each time."""
 
     ring: KeyRing
-
-
-def _header(key_id: str) -> bytes:
-    name = key_id.encode()
-    return bytes((_FORMAT, len(name))) + name
 
 
 def context_place(actor: UUID) -> bytes:

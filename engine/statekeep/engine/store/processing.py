@@ -1,70 +1,39 @@
 """Processing events: a batch at a time, every step of it set-based.
 
-A batch is one transaction: lock the machines (shared), lock the actors, look up where each event
-leads, append to the log and move the actors. Every event gets an outcome of its own; one that fails
-never fails its neighbours. Events for one actor keep their order: the second goes into the next
-transaction.
+A batch is one transaction: lock the machines (shared), lock the actors, walk each actor along the
+edges of its events, append to the log and move the actors. Every event gets an outcome of its own;
+one that fails never fails its neighbours. Events for one actor keep their order.
+
+Where this process knows the edges, a batch costs two round trips: the locks, and what is written::
+
+    begin, plan, lock machines, lock actors, find first ─▶ walk ─▶ append, remember, commit
+                                                           │ ▲
+                                               unknown edges: find or fill in
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.errors import SealBroken, StoreUnavailable
+from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.json import JsonValue
 from statekeep.engine.store import edges
 from statekeep.engine.store.actors import actor_key
-from statekeep.engine.store.catalogue import Catalogue
+from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey, Place
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.events import (
-    ActorMissing,
-    Answer,
-    ContextRefused,
-    Event,
-    Failed,
-    KeyReused,
-    Outcome,
-    SeqDiffers,
-    Unhandled,
-    Unstable,
-)
-from statekeep.engine.store.keyring import KeyRing, context_place, event_place
+from statekeep.engine.store.edges import Wanted
+from statekeep.engine.store.events import ActorMissing, Answer, Event, Failed, Outcome
+from statekeep.engine.store.keyring import KeyRing, context_place
 from statekeep.engine.store.locks import MACHINE_SPACE
-from statekeep.engine.store.merge_patch import merge
-from statekeep.engine.store.sql import statements
+from statekeep.engine.store.round_trip import COMMIT, Call, exchange
+from statekeep.engine.store.sql import prepared_statements
+from statekeep.engine.store.walk import First, Walk, Written, advance
 
-_SQL = statements("events.sql")
-
-MAX_CONTEXT_BYTES = 1024 * 1024
-"""A context after its patch; every event that patches it reads and writes all of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """An actor under its lock, an event for it, and where that leads."""
-
-    event: Event
-    key: UUID
-    actor: Any
-    found: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """One row of the log, and the actor's move."""
-
-    standing: _Standing
-    data: bytes | None
-    context: bytes | None
-
-    @property
-    def seq(self) -> int:
-        return int(self.standing.actor.seq) + 1
+_SQL = prepared_statements("events.sql")
 
 
 async def process(
@@ -72,254 +41,229 @@ async def process(
 ) -> list[Outcome]:
     """Process the events and return their outcomes, in the same order; never raises.
 
-    Where one event of an actor fails, those behind it do too: taken without it, they would be
-    taken out of order.
+    A batch that cannot be stored is halved until the event at fault stands alone. Those of its actor
+    behind it fail with it: taken without it, they would be taken out of order.
     """
-    outcomes: dict[int, Outcome] = {}
-    failed: dict[tuple[str, str], Failed] = {}
-    for batch in rounds(events):
-        wanted: dict[int, Event] = {}
-        for ord_ in batch:
-            event = events[ord_]
-            before = failed.get((event.namespace, event.actor_id))
-            if before is None:
-                wanted[ord_] = event
-            else:
-                outcomes[ord_] = before
-        for ord_, outcome in (await _isolated(database, catalogue, wanted)).items():
-            outcomes[ord_] = outcome
-            if isinstance(outcome, Failed):
-                failed[events[ord_].namespace, events[ord_].actor_id] = outcome
-    return [outcomes[ord_] for ord_ in range(len(events))]
-
-
-async def _isolated(
-    database: Database, catalogue: Catalogue, events: Mapping[int, Event]
-) -> dict[int, Outcome]:
-    """Process events of distinct actors; only the one at fault fails."""
+    if not events:
+        return []
     try:
-        return await database.transact(
-            lambda connection: _Batch(connection, catalogue, database.keys).run(events)
-        )
+        return await _processed(database, catalogue, events)
     except StoreUnavailable as error:
         # Whether it was committed is unknown: trying again could append events twice.
-        return dict.fromkeys(events, Failed(error))
+        return [Failed(error)] * len(events)
     except Exception as error:
         # It was rolled back, so trying again is safe.
         if len(events) == 1:
-            return dict.fromkeys(events, Failed(error))
-        outcomes: dict[int, Outcome] = {}
-        for ord_, event in events.items():
-            outcomes |= await _isolated(database, catalogue, {ord_: event})
-        return outcomes
+            return [Failed(error)]
+        return await _halved(database, catalogue, events)
 
 
-def rounds(events: Sequence[Event]) -> list[list[int]]:
-    """Split a sequence into batches of positions: an actor at most once in each, in its order."""
-    batches: list[list[int]] = []
-    seen: dict[tuple[str, str], int] = {}
-    for ord_, event in enumerate(events):
-        actor = (event.namespace, event.actor_id)
-        number = seen.get(actor, 0)
-        seen[actor] = number + 1
-        if number == len(batches):
-            batches.append([])
-        batches[number].append(ord_)
-    return batches
+async def _processed(
+    database: Database, catalogue: Catalogue, events: Sequence[Event]
+) -> list[Outcome]:
+    """Process the events or raise; edges that turn out to be stale are found anew."""
+    batch = _Batch(catalogue, database.keys, events)
+    try:
+        outcomes = await database.transact(batch.run)
+    except _Stale:
+        catalogue.edges.forget()
+        batch = _Batch(catalogue, database.keys, events, trusts_known=False)
+        outcomes = await database.transact(batch.run)
+    batch.keep_edges()
+    return outcomes
+
+
+async def _halved(
+    database: Database, catalogue: Catalogue, events: Sequence[Event]
+) -> list[Outcome]:
+    """Process one half after the other."""
+    middle = len(events) // 2
+    before = await process(database, catalogue, events[:middle])
+    failed = {
+        (event.namespace, event.actor_id): outcome
+        for event, outcome in zip(events, before, strict=False)
+        if isinstance(outcome, Failed)
+    }
+    behind = [failed.get((event.namespace, event.actor_id)) for event in events[middle:]]
+    wanted = [e for e, outcome in zip(events[middle:], behind, strict=True) if outcome is None]
+    after = iter(await process(database, catalogue, wanted))
+    return before + [outcome or next(after) for outcome in behind]
+
+
+class _Stale(Exception):
+    """An edge that this process knew leads to a cohort that has been retired since."""
 
 
 class _Batch:
-    """One transaction over events for distinct actors."""
+    """One transaction over events."""
 
-    def __init__(self, connection: AsyncConnection, catalogue: Catalogue, keys: KeyRing) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        keys: KeyRing,
+        events: Sequence[Event],
+        *,
+        trusts_known: bool = True,
+    ) -> None:
+        self._trusts_known = trusts_known
         self._catalogue = catalogue
         self._keys = keys
+        self._events = events
+        self._queues: dict[UUID, deque[tuple[int, Event]]] = {}
+        for ord_, event in enumerate(events):
+            key = actor_key(event.namespace, event.actor_id)
+            self._queues.setdefault(key, deque()).append((ord_, event))
+        self._stored: dict[EdgeKey, Edge] = {}
+        self._passing: dict[EdgeKey, Edge] = {}
 
-    async def run(self, events: Mapping[int, Event]) -> dict[int, Outcome]:
+    async def run(self, connection: AsyncConnection) -> list[Outcome]:
         """Gather under the locks, decide, act."""
-        standings, outcomes = await self._gather(events)
-        taken: dict[int, _Taken] = {}
-        ignored: dict[int, _Standing] = {}
-        for ord_, standing in standings.items():
-            match self._decide(standing):
-                case _Taken() as row:
-                    taken[ord_] = row
-                case None:
-                    ignored[ord_] = standing
-                case refused:
-                    outcomes[ord_] = refused
-        await self._append(taken.values())
-        await self._remember(ignored.values())
-        return outcomes | await self._answers(standings, taken, ignored, outcomes)
-
-    async def _gather(
-        self, events: Mapping[int, Event]
-    ) -> tuple[dict[int, _Standing], dict[int, Outcome]]:
-        """Lock, look up, and fill in the edges that nobody has taken before."""
-        keys = {ord_: actor_key(event.namespace, event.actor_id) for ord_, event in events.items()}
-        every = list(keys.values())
-        locked = await self._connection.execute(
-            _SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": every}
-        )
-        machines = [row.machine_id for row in locked]
-        patched = [keys[ord_] for ord_, event in events.items() if event.context is not None]
-        rows = await self._connection.execute(
-            _SQL["lock_actors"], {"keys": every, "machines": machines, "patched": patched}
-        )
-        actors = {row.key: row for row in rows}
-        outcomes: dict[int, Outcome] = {
-            ord_: ActorMissing(event.actor_id)
-            for ord_, event in events.items()
-            if keys[ord_] not in actors
-        }
-        found = {ord_: (events[ord_], keys[ord_]) for ord_ in events if ord_ not in outcomes}
-        standings = await self._look_up(found, actors)
-        missing = {
-            ord_: (s.actor.cohort_id, s.event.type)
-            for ord_, s in standings.items()
-            if not s.found.known and s.found.first_seq is None
-        }
-        if missing:
-            filled = await edges.fill(self._connection, self._catalogue, set(missing.values()))
-            again = {ord_: found[ord_] for ord_, edge in missing.items()}
-            standings |= await self._look_up(again, actors)
-            configurations = await self._catalogue.configurations(
-                self._connection, {s.found.configuration_id for s in standings.values()}
-            )
-            for ord_ in [o for o, edge in missing.items() if edge in filled.unstable]:
-                stuck = standings.pop(ord_)
-                outcomes[ord_] = Unstable(configurations[stuck.found.configuration_id].label)
-        return standings, outcomes
-
-    async def _look_up(
-        self, events: Mapping[int, tuple[Event, UUID]], actors: Mapping[UUID, Any]
-    ) -> dict[int, _Standing]:
-        if not events:
-            return {}
-        rows = await self._connection.execute(
-            _SQL["look_up"],
-            {
-                "ords": list(events),
-                "keys": [key for _, key in events.values()],
-                "machines": [actors[key].machine_id for _, key in events.values()],
-                "cohorts": [actors[key].cohort_id for _, key in events.values()],
-                "types": [event.type for event, _ in events.values()],
-                "idempotency": [event.idempotency_key for event, _ in events.values()],
-            },
-        )
-        return {
-            row.ord: _Standing(*events[row.ord], actors[events[row.ord][1]], row) for row in rows
-        }
-
-    def _decide(self, standing: _Standing) -> _Taken | Outcome | None:
-        """Return the row to append, a refusal, or ``None`` where no transition takes the event."""
-        event, found = standing.event, standing.found
-        if found.first_seq is not None:
-            if found.first_digest != event.body_digest:
-                return KeyReused(event.idempotency_key or "")
-            return None
-        if event.if_seq is not None and event.if_seq != standing.actor.seq:
-            return SeqDiffers(event.if_seq, standing.actor.seq)
-        if found.target_id is None:
-            return None
-        seq = standing.actor.seq + 1
-        data = event.data and self._keys.seal(event.data, event_place(standing.key, seq))
-        try:
-            return _Taken(standing, data, self._patched(standing))
-        except SealBroken as error:
-            return ContextRefused(f"the stored context does not decrypt: {error}")
-        except OverflowError as error:
-            return ContextRefused(str(error))
-
-    def _patched(self, standing: _Standing) -> bytes | None:
-        """Return the actor's patched context, sealed; ``None`` where the event has no patch."""
-        patch = standing.event.context
-        if patch is None:
-            return None
-        place = context_place(standing.key)
-        sealed = standing.actor.context
-        before: JsonValue = {} if sealed is None else json.loads(self._keys.open(sealed, place))
-        after = json.dumps(merge(before, patch), ensure_ascii=False).encode()
-        if len(after) > MAX_CONTEXT_BYTES:
-            raise OverflowError(
-                f"the patched context has {len(after)} bytes, the limit is {MAX_CONTEXT_BYTES}"
-            )
-        return self._keys.seal(after, place)
-
-    async def _append(self, taken: Iterable[_Taken]) -> None:
-        rows = list(taken)
-        if not rows:
-            return
-        found = [row.standing.found for row in rows]
-        events = [row.standing.event for row in rows]
-        await self._connection.execute(
-            _SQL["append"],
-            {
-                "keys": [row.standing.key for row in rows],
-                "seqs": [row.seq for row in rows],
-                "cohorts": [f.target_id for f in found],
-                "histories": [f.to_history_id for f in found],
-                "configurations": [f.to_configuration_id for f in found],
-                "epochs": [f.epoch for f in found],
-                "data": [row.data for row in rows],
-                "idempotency": [event.idempotency_key for event in events],
-                "digests": [event.body_digest for event in events],
-                "contexts": [row.context for row in rows],
-            },
-        )
-
-    async def _remember(self, ignored: Iterable[_Standing]) -> None:
-        """Store that nothing happened, for events that may be asked about again."""
-        rows = [
-            s for s in ignored if s.event.idempotency_key is not None and s.found.first_seq is None
+        self._stored.clear()  # a transaction that lost a race is run again
+        self._passing.clear()
+        walks = await self._lock(connection)
+        await self._walk(connection, walks)
+        await self._write(connection, walks)
+        outcomes: dict[int, Outcome] = {}
+        for walk in walks:
+            outcomes |= walk.outcomes
+        return [
+            outcomes[ord_] if ord_ in outcomes else ActorMissing(event.actor_id)
+            for ord_, event in enumerate(self._events)
         ]
-        if not rows:
-            return
-        await self._connection.execute(
-            _SQL["remember_ignored"],
-            {
-                "keys": [s.key for s in rows],
-                "idempotency": [s.event.idempotency_key for s in rows],
-                "digests": [s.event.body_digest for s in rows],
-                "seqs": [s.actor.seq for s in rows],
-                "histories": [s.found.history_id for s in rows],
-                "configurations": [s.found.configuration_id for s in rows],
-            },
-        )
 
-    async def _answers(
-        self,
-        standings: Mapping[int, _Standing],
-        taken: Mapping[int, _Taken],
-        ignored: Mapping[int, _Standing],
-        refused: Mapping[int, Outcome],
-    ) -> dict[int, Outcome]:
-        """Return what the callers of the events that were not refused are told."""
-        outlines: dict[int, tuple[int, int, bytes, bool, bool]] = {}
-        for ord_, row in taken.items():
-            f = row.standing.found
-            outlines[ord_] = (f.to_configuration_id, row.seq, f.to_fingerprint, True, False)
-        for ord_, s in ignored.items():
-            f = s.found
-            if f.first_seq is not None:
-                first = (f.first_configuration_id, f.first_seq, f.first_fingerprint)
-                outlines[ord_] = (*first, f.first_handled, True)
-            else:
-                outlines[ord_] = (f.configuration_id, s.actor.seq, f.fingerprint, False, False)
-        configurations = await self._catalogue.configurations(
-            self._connection, {outline[0] for outline in outlines.values()}
-        )
-        answers: dict[int, Outcome] = {}
-        for ord_, (configuration_id, seq, chain, handled, repeated) in outlines.items():
-            event = standings[ord_].event
-            answer = Answer(
-                event.actor_id,
-                configurations[configuration_id],
-                seq,
-                show(chain),
-                handled,
-                repeated,
+    def keep_edges(self) -> None:
+        """Let later batches use what this one has found, now that it is committed."""
+        for key, edge in self._stored.items():
+            self._catalogue.edges.keep(key, edge)
+
+    async def _lock(self, connection: AsyncConnection) -> list[Walk]:
+        """Lock the machines and then the actors; return those that are there."""
+        keys = list(self._queues)
+        patched = [
+            any(event.context is not None for _, event in queue) for queue in self._queues.values()
+        ]
+        keyed = [
+            (key, event.idempotency_key)
+            for key, queue in self._queues.items()
+            for _, event in queue
+            if event.idempotency_key is not None
+        ]
+        calls: list[Call] = [
+            (_SQL["plan_for_any_size"], {}),
+            (_SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": keys}),
+            (_SQL["lock_actors"], {"keys": keys, "patched": patched}),
+        ]
+        if keyed:
+            parameters = {
+                "keys": [key for key, _ in keyed],
+                "idempotency": [idempotency for _, idempotency in keyed],
+            }
+            calls.append((_SQL["find_first"], parameters))
+        _, locked, found, *first = await exchange(connection, *calls)
+        machines = {machine_id for machine_id, *_ in locked}
+        earlier: Mapping[UUID, dict[str, First]] = {}
+        if first:
+            earlier = await self._first(connection, keyed, first[0])
+        # An actor that was spawned since belongs to a machine that may not be locked: it is not
+        # there yet for this batch.
+        return [
+            Walk(
+                key=(key := keys[ord_]),
+                machine_id=machine_id,
+                epoch=epoch,
+                cohort_id=cohort_id,
+                seq=seq,
+                context=context,
+                ahead=self._queues[key].copy(),
+                first=earlier.get(key, {}),
             )
-            answers[ord_] = Unhandled(answer) if event.strict and not handled else answer
-        return answers
+            for ord_, machine_id, epoch, cohort_id, seq, context in found
+            if machine_id in machines
+        ]
+
+    async def _first(
+        self,
+        connection: AsyncConnection,
+        keyed: Sequence[tuple[UUID, str]],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> Mapping[UUID, dict[str, First]]:
+        """Return what earlier events with the same keys did, by actor and idempotency key."""
+        configurations = await self._catalogue.configurations(connection, {row[4] for row in rows})
+        found: dict[UUID, dict[str, First]] = {}
+        for ord_, seq, handled, body_digest, configuration_id, chain in rows:
+            key, idempotency_key = keyed[ord_]
+            actor_id = self._queues[key][0][1].actor_id
+            answer = Answer(actor_id, configurations[configuration_id], seq, show(chain), handled)
+            found.setdefault(key, {})[idempotency_key] = First(body_digest, answer)
+        return found
+
+    async def _walk(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:
+        """Walk every actor to its end; find the edges that are not known, for all of them at once."""
+        unstable: dict[Wanted, Place] = {}
+        going = walks
+        while going:
+            stopped = [
+                (walk, wanted)
+                for walk in going
+                if (wanted := advance(walk, self._keys, self._edge, unstable)) is not None
+            ]
+            if not stopped:
+                return
+            epochs = {wanted: walk.epoch for walk, wanted in stopped}
+            found = await edges.find(connection, self._catalogue, epochs.keys())
+            for kept, new in ((self._stored, found.stored), (self._passing, found.passing)):
+                for wanted, edge in new.items():
+                    kept[wanted[0], epochs[wanted], wanted[1]] = edge
+            unstable.update(found.unstable)
+            going = [walk for walk, _ in stopped]
+
+    def _edge(self, cohort_id: int, epoch: int, event_type: str) -> Edge | None:
+        key = (cohort_id, epoch, event_type)
+        known = self._catalogue.edges.find(key) if self._trusts_known else None
+        return known or self._stored.get(key) or self._passing.get(key)
+
+    async def _write(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:
+        """Append to the log, move the actors, remember what was ignored; and commit."""
+        taken = [(walk, row) for walk in walks for row in walk.taken]
+        ignored = [row for walk in walks for row in walk.ignored]
+        calls: list[Call] = []
+        if taken:
+            calls.append((_SQL["append"], self._appended(taken)))
+        if ignored:
+            calls.append((_SQL["remember_ignored"], _remembered(ignored)))
+        try:
+            await exchange(connection, *calls, COMMIT)
+        except psycopg.errors.NotNullViolation as error:
+            raise _Stale from error
+
+    def _appended(self, taken: Sequence[tuple[Walk, Written]]) -> Mapping[str, list[Any]]:
+        last = [row is walk.taken[-1] for walk, row in taken]
+        return {
+            "keys": [row.key for _, row in taken],
+            "seqs": [row.seq for _, row in taken],
+            "cohorts": [row.place.cohort_id for _, row in taken],
+            "histories": [row.place.history_id for _, row in taken],
+            "configurations": [row.place.configuration.id for _, row in taken],
+            "epochs": [row.epoch for _, row in taken],
+            "data": [row.data for _, row in taken],
+            "idempotency": [row.event.idempotency_key for _, row in taken],
+            "digests": [row.event.body_digest for _, row in taken],
+            "last": last,
+            "contexts": [
+                self._keys.seal(walk.patched, context_place(walk.key))
+                if is_last and walk.patched is not None
+                else None
+                for (walk, _), is_last in zip(taken, last, strict=True)
+            ],
+        }
+
+
+def _remembered(ignored: Sequence[Written]) -> Mapping[str, list[Any]]:
+    return {
+        "keys": [row.key for row in ignored],
+        "idempotency": [row.event.idempotency_key for row in ignored],
+        "digests": [row.event.body_digest for row in ignored],
+        "seqs": [row.seq for row in ignored],
+        "histories": [row.place.history_id for row in ignored],
+        "configurations": [row.place.configuration.id for row in ignored],
+    }

@@ -62,6 +62,7 @@ async def prune(database: Database, candidate: Candidate) -> bool:
             return False
         keys = {"version_id": candidate.id}
         await connection.execute(_SQL["name_pruned"], keys)
+        await connection.execute(_SQL["retire_cohorts"], keys)
         await connection.execute(_SQL["drop_cohorts"], keys)
         await connection.execute(_SQL["drop_configurations"], keys)
         await connection.execute(_SQL["drop_deployment"], keys)

@@ -2,6 +2,10 @@
 
 The log (``spawn``, ``event``, ``deployment``, ``decision``) is the truth and append-only; ``cohort`` and
 ``edge`` are an index of the present. Alembic revisions create all of this; a test compares the two.
+
+What every event writes has no foreign keys: each would cost a query and a row lock an event. Instead,
+no row that an event or an actor refers to can be deleted (triggers ``no_delete``, ``append_only`` and
+``no_truncate``), and the statement that writes references takes them from rows that it has locked or read.
 """
 
 from typing import Any
@@ -201,7 +205,8 @@ actor = sa.Table(
     # Listed in the order of code points, whatever the database's collation.
     sa.Column("id", sa.Text(collation="C"), nullable=False),
     _to("machine_id", "machine.id"),
-    _to("cohort_id", "cohort.id", sa.BigInteger),
+    # A cohort: it is never deleted, and the statement that moves an actor reads it.
+    sa.Column("cohort_id", sa.BigInteger, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     _bytes("context", nullable=True),
     _bytes("body_digest"),
@@ -244,10 +249,12 @@ spawn = sa.Table(
 event = sa.Table(
     "event",
     metadata,
-    sa.Column("actor_key", sa.Uuid, sa.ForeignKey(f"{SCHEMA}.actor.key"), primary_key=True),
+    # An actor that this transaction has locked; history and configuration of a cohort that it has
+    # read. None of them is ever deleted.
+    sa.Column("actor_key", sa.Uuid, primary_key=True),
     sa.Column("seq", sa.BigInteger, primary_key=True),
-    _to("history_id", "history.id", sa.BigInteger),
-    _to("configuration_id", "configuration.id", sa.BigInteger),
+    sa.Column("history_id", sa.BigInteger, nullable=False),
+    sa.Column("configuration_id", sa.BigInteger, nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),
     _bytes("data", nullable=True),
     _text("idempotency_key", nullable=True),

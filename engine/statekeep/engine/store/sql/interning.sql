@@ -1,6 +1,30 @@
 -- Rows that exist once whatever the number of writers: histories, configurations, cohorts, edges.
 -- Every insert goes in one order, so that two writers wait for each other and never in a circle.
 
+-- :name find_edges
+-- Where events lead from cohorts, and what the interpreter needs where nobody knows yet. Row by row
+-- (that is what "offset 0" says): a plan that was made while the tables were small must not read all
+-- of them when they have grown.
+select i.cohort_id, i.event_type, c.version_id, c.history_id, c.configuration_id, h.fingerprint, h.depth,
+       e.known is not null as known,
+       case when e.known is null
+            then (select k.document from statekeep.configuration k where k.id = c.configuration_id) end
+         as document,
+       e.target_id, t.history_id as to_history_id, t.configuration_id as to_configuration_id,
+       th.fingerprint as to_fingerprint
+  from unnest(cast(:cohorts as bigint[]), cast(:types as text[])) as i (cohort_id, event_type)
+ cross join lateral (select c.version_id, c.history_id, c.configuration_id
+                       from statekeep.cohort c where c.id = i.cohort_id offset 0) as c
+ cross join lateral (select h.fingerprint, h.depth
+                       from statekeep.history h where h.id = c.history_id offset 0) as h
+  left join lateral (select true as known, e.target_id
+                       from statekeep.edge e
+                      where e.cohort_id = i.cohort_id and e.event_type = i.event_type offset 0) as e on true
+  left join lateral (select t.history_id, t.configuration_id
+                       from statekeep.cohort t where t.id = e.target_id offset 0) as t on true
+  left join lateral (select th.fingerprint
+                       from statekeep.history th where th.id = t.history_id offset 0) as th on true;
+
 -- :name insert_histories
 insert into statekeep.history (parent_id, event_type, depth, fingerprint)
 select i.parent_id, i.event_type, i.depth, i.fingerprint
@@ -8,7 +32,8 @@ select i.parent_id, i.event_type, i.depth, i.fingerprint
               cast(:depths as integer[]), cast(:fingerprints as bytea[]))
        as i (parent_id, event_type, depth, fingerprint)
  order by i.fingerprint
-on conflict do nothing;
+on conflict do nothing
+returning id, fingerprint;
 
 -- :name find_histories
 select id, fingerprint from statekeep.history where fingerprint = any(cast(:fingerprints as bytea[]));
@@ -35,7 +60,8 @@ select i.version_id, i.history_id, i.configuration_id, true
   from unnest(cast(:versions as integer[]), cast(:histories as bigint[]),
               cast(:configurations as bigint[])) as i (version_id, history_id, configuration_id)
  order by i.version_id, i.history_id
-on conflict do nothing;
+on conflict do nothing
+returning id, version_id, history_id;
 
 -- :name find_cohorts
 select c.id, c.version_id, c.history_id
@@ -51,10 +77,3 @@ select i.cohort_id, i.event_type, i.target_id
        as i (cohort_id, event_type, target_id)
  order by i.cohort_id, i.event_type
 on conflict do nothing;
-
--- :name read_cohorts
-select c.id, c.version_id, c.history_id, k.document, h.depth, h.fingerprint
-  from statekeep.cohort c
-  join statekeep.configuration k on k.id = c.configuration_id
-  join statekeep.history h on h.id = c.history_id
- where c.id = any(cast(:cohorts as bigint[]));

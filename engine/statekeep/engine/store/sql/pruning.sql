@@ -20,6 +20,10 @@ select v.id, v.namespace, v.name, v.machine_id, m.name as machine,
 -- The guards of what is append-only let this one version through, until the transaction ends.
 select set_config('statekeep.pruned_version', cast(:version_id as text), true);
 
+-- :name retire_cohorts
+-- The guards let no others go.
+update statekeep.cohort c set canonical = false where c.version_id = :version_id;
+
 -- :name drop_cohorts
 delete from statekeep.cohort c where c.version_id = :version_id;
 
