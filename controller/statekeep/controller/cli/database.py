@@ -1,11 +1,12 @@
-"""``statekeep db``: the schema."""
+"""``statekeep db``: the schema, and the index of the present."""
 
 import asyncio
 
 import click
 
-from statekeep.engine.store.database import connect, upgrade
+from statekeep.engine.store.database import check, connect, upgrade
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+from statekeep.engine.store.rebuilding import Rebuilt, rebuild
 
 database_url = click.option(
     "--database-url",
@@ -39,3 +40,26 @@ def upgrade_schema(url: str) -> None:
         click.echo(f"The schema is at revision {after}; nothing to do.")
     else:
         click.echo(f"The schema went from revision {before or 'none'} to {after}.")
+
+
+@db.command("rebuild-index")
+@database_url
+def rebuild_index(url: str) -> None:
+    """Make cohorts and edges anew from the log; events of a machine wait while it is its turn."""
+
+    async def run() -> Rebuilt:
+        database = connect(url, read_key_ring(new_key_ring_text()))  # nothing sealed is opened
+        try:
+            await check(database)
+            return await rebuild(database)
+        finally:
+            await database.close()
+
+    done = asyncio.run(run())
+    click.echo(
+        f"Rebuilt {done.cohorts:,} cohorts and {done.edges:,} edges of {done.machines:,} machines."
+    )
+    if done.misplaced:
+        click.echo(
+            f"{done.misplaced:,} actors were elsewhere than the log has them; now they are not."
+        )

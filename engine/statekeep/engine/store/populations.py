@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.routing.cohort import Cohort, HistoryNode
@@ -30,12 +31,12 @@ async def decided(
 async def population(connection: AsyncConnection, version: StoredVersion) -> Sequence[Cohort]:
     """Return every cohort of a version that has actors, with their number."""
     keys = {"machine_id": version.machine_id, "version_id": version.id}
-    return await _cohorts(connection, "population", keys)
+    return await _cohorts(connection, _SQL["population"], keys)
 
 
 async def cohorts(connection: AsyncConnection, version: StoredVersion) -> Sequence[Cohort]:
     """Return every cohort of a version, not counted: actors may be there or come."""
-    return await _cohorts(connection, "cohorts", {"version_id": version.id})
+    return await _cohorts(connection, _SQL["cohorts"], {"version_id": version.id})
 
 
 async def undecided(
@@ -43,7 +44,7 @@ async def undecided(
 ) -> Sequence[Cohort]:
     """Return the cohorts of a version of which a deployment has written nothing, not counted."""
     keys = {"version_id": version.id, "deployment_id": deployment_id}
-    return await _cohorts(connection, "undecided", keys)
+    return await _cohorts(connection, _SQL["undecided"], keys)
 
 
 async def histories(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Walk:
@@ -71,13 +72,13 @@ async def learn(connection: AsyncConnection, walk: Walk, cohorts: Iterable[Cohor
 
 
 async def _cohorts(
-    connection: AsyncConnection, statement: str, keys: dict[str, int]
+    connection: AsyncConnection, statement: TextClause, keys: dict[str, int]
 ) -> Sequence[Cohort]:
     """Return the cohorts that a statement finds, each configuration's text in memory once.
 
     Not by a cursor: Postgres would count without its parallel workers.
     """
-    result = await connection.execute(_SQL[statement], keys)
+    result = await connection.execute(statement, keys)
     texts = await connection.execute(_SQL["configurations"], {"version_id": keys["version_id"]})
     known = {row.id: (row.value, row.done) for row in texts}
     return [

@@ -64,6 +64,15 @@ select d.deployment_id, s.history_id, s.configuration_id, count(*)
  group by d.deployment_id, s.history_id, s.configuration_id
 on conflict do nothing;
 
+-- :name misplaced
+-- Actors whose cohort is not where the log has them.
+select count(*)
+  from standing s
+  join statekeep.actor a on a.key = s.key
+  left join statekeep.cohort c on c.id = a.cohort_id
+ where a.machine_id = :machine_id
+   and (c.history_id, c.configuration_id) is distinct from (s.history_id, s.configuration_id);
+
 -- :name drop_edges_of_machine
 delete from statekeep.edge e
  using statekeep.cohort c, statekeep.version v
@@ -90,11 +99,16 @@ update statekeep.actor a
 
 -- :name neighbours
 -- Cohorts of a machine one event apart: an edge may lead from the first to the second.
-select c.id, c.version_id, c.configuration_id, k.document, n.event_type, t.id as target_id
+select c.id, c.version_id, k.document, n.event_type, t.id as target_id
   from statekeep.cohort c
   join statekeep.version v on v.id = c.version_id
   join statekeep.configuration k on k.id = c.configuration_id
   join statekeep.history n on n.parent_id = c.history_id
   join statekeep.cohort t on t.version_id = c.version_id and t.history_id = n.id and t.canonical
- where v.machine_id = :machine_id
- order by c.version_id, c.configuration_id, c.id;
+ where v.machine_id = :machine_id;
+
+-- :name found_edges
+insert into statekeep.edge (cohort_id, event_type, target_id)
+select i.cohort_id, i.event_type, i.target_id
+  from unnest(cast(:cohorts as bigint[]), cast(:types as text[]), cast(:targets as bigint[]))
+       as i (cohort_id, event_type, target_id);
