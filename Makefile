@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test xstate-check bench-engine check format clean
+.PHONY: help setup run demo test xstate-check bench-engine bench-migrate check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,15 +31,23 @@ demo: $(VENV)/.installed  ## Play the loan story against the server that `make r
 test: $(VENV)/.installed  ## Run every test that needs no cluster
 	@exec $(BIN)/python -m pytest -q -n $(or $(WORKERS),2) --dist loadfile
 
-xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
+xstate-bench-migrate: $(VENV)/.bench  ## Measure a deployment (ACTORS=1000000 COHORTS=1000 HISTORY=shared|unique|loops PARTITIONS=0)
+	@$(BIN)/python -m tests.bench.migrate --actors $(or $(ACTORS),1000000) --cohorts $(or $(COHORTS),1000) \
+	  --history $(or $(HISTORY),shared) --partitions $(or $(PARTITIONS),0) --plot $(or $(PLOT),bench-migrate.svg)
+
+check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
 
-$(VENV)/.bench: $(VENV)/.installed
+$(VENV)/.bench: $(VENV)/.installed pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
 	@touch $@
 
 bench-engine: $(VENV)/.bench  ## Measure steps a second and compile time, against xstate and others where present
 	@$(BIN)/python -m tests.bench.engine
+
+bench-migrate: $(VENV)/.bench  ## Measure a deployment (ACTORS=1000000 COHORTS=1000 HISTORY=shared|unique|loops PARTITIONS=0)
+	@$(BIN)/python -m tests.bench.migrate --actors $(or $(ACTORS),1000000) --cohorts $(or $(COHORTS),1000) \
+	  --history $(or $(HISTORY),shared) --partitions $(or $(PARTITIONS),0) --plot $(or $(PLOT),bench-migrate.svg)
 
 check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import math
+import random
 import resource
 import statistics
 import subprocess
@@ -27,6 +28,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.bench import usual
+from tests.bench.population import DIGITS, NAMESPACE, Filling, Kind, definition
+from tests.bench.sampling import Deployed, Judge, disagreements
 
 from statekeep.controller.dev import postgres
 from statekeep.engine.ids import ActorId, EventType, MachineName, Namespace, VersionName
@@ -36,15 +40,13 @@ from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import read_version
 from statekeep.engine.store import audit, deployments, previews, processing, spawning, versions
 from statekeep.engine.store.catalogue import Catalogue
-from statekeep.engine.store.database import Database, connect, upgrade
+from statekeep.engine.store.database import connect, upgrade
 from statekeep.engine.store.deployments import ApprovedBy, Deployment
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+from statekeep.engine.store.partitioning import partition
 from statekeep.engine.store.spawning import Spawn
 from statekeep.engine.store.versions import StoredVersion
-from tests.bench import usual
-from tests.bench.population import DIGITS, NAMESPACE, Filling, Kind, definition
-from tests.bench.sampling import Deployed, Judge, disagreements
 
 T = TypeVar("T")
 
@@ -113,11 +115,15 @@ class Bench:
         await upgrade(self.database)
         root = await self.propose("v1", None, "m", definition(), ())
         await self.propose("other", None, "other", OTHER, ())
+        if self.wanted.partitions:
+            await partition(self.database, self.wanted.partitions)
         with Progress(console=self.console, transient=True) as progress:
             bars: dict[str, TaskID] = {}
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 receiving, sending = get_context("spawn").Pipe(duplex=False)
-                filling = pool.submit(fill, self.url, root.id, root.machine_id, self.wanted, sending)
+                filling = pool.submit(
+                    fill, self.url, root.id, root.machine_id, self.wanted, sending
+                )
                 while not filling.done():
                     while receiving.poll(0.1):
                         table, number, total = receiving.recv()
@@ -142,7 +148,12 @@ class Bench:
         }
 
     async def propose(
-        self, name: str, parent: str | None, machine: str, definition: JsonObject, path: Sequence[str]
+        self,
+        name: str,
+        parent: str | None,
+        machine: str,
+        definition: JsonObject,
+        path: Sequence[str],
     ) -> StoredVersion:
         version = read_version(
             VersionName(name),
@@ -291,8 +302,6 @@ class Bench:
 
     async def events(self) -> None:
         """Send events as fast as they are taken, in batches of 200."""
-        import random
-
         chance, sent, start = random.Random(2), 0, time.perf_counter()
         while (passed := time.perf_counter() - start) < self.wanted.calm_s:
             numbers = chance.sample(range(self.wanted.actors), min(200, self.wanted.actors))
@@ -321,7 +330,7 @@ class Bench:
 
     def one(self, query: str) -> Any:
         with psycopg.connect(self.url) as connection:
-            row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+            row = connection.execute(query).fetchone()
             assert row is not None
             return row[0]
 
@@ -351,10 +360,10 @@ def quantile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, math.ceil(part * len(values)) - 1)]
 
 
-def measure(wanted: Wanted, console: Console, *, durable: bool = True) -> dict[str, Any]:
+def measure(wanted: Wanted, console: Console) -> dict[str, Any]:
     """Measure one population in a Postgres of its own."""
     with tempfile.TemporaryDirectory(prefix="statekeep-bench-") as folder:
-        server = postgres.start(Path(folder), durable=durable)
+        server = postgres.start(Path(folder))
         try:
             return asyncio.run(Bench(server.url, wanted, console).run())
         finally:
@@ -379,7 +388,9 @@ ROWS = {
 
 
 def table(numbers: dict[str, Any]) -> Table:
-    shown = Table("what", "seconds", title="{actors:,} actors in {cohorts:,} cohorts".format(**numbers))
+    shown = Table(
+        "what", "seconds", title="{actors:,} actors in {cohorts:,} cohorts".format(**numbers)
+    )
     for name, text in ROWS.items():
         if numbers.get(name) is not None:
             shown.add_row(text.format(**numbers), f"{numbers[name]:,.4f}")

@@ -31,15 +31,14 @@ Progress = Callable[[str, int, int], None]
 
 def definition(*, without: str | None = None) -> JsonObject:
     """Return a machine that takes digits for ever; ``without`` is not taken while it checks."""
-    work = {"on": {d: "check" if int(d[1]) % 2 else "work" for d in DIGITS} | {"RETRY": "work"}}
-    check = {
-        "on": {d: "work" if int(d[1]) % 3 else "check" for d in DIGITS if d != without}
-        | {"RETRY": "work"}
+    work: JsonObject = {d: "check" if int(d[1]) % 2 else "work" for d in DIGITS}
+    check: JsonObject = {d: "work" if int(d[1]) % 3 else "check" for d in DIGITS if d != without}
+    states: JsonObject = {
+        "idle": {"on": {"START": "work"}},
+        "work": {"on": {**work, "RETRY": "work"}},
+        "check": {"on": {**check, "RETRY": "work"}},
     }
-    return {
-        "initial": "idle",
-        "states": {"idle": {"on": {"START": "work"}}, "work": work, "check": check},
-    }
+    return {"initial": "idle", "states": states}
 
 
 def histories(kind: Kind, actors: int, cohorts: int) -> Iterator[tuple[str, ...]]:
@@ -143,9 +142,8 @@ class Filling:
                 " spawn_configuration_id, created_at, updated_at)",
                 actors,
                 (
-                    (key(n), NAMESPACE, f"a{n}", self._machine_id, life.id, life.depth, b"", 0, 1)
-                    + (AT, AT)
-                    for n, life in enumerate(lives)
+                    (key(n), NAMESPACE, f"a{n}", self._machine_id, p.id, p.depth, b"", 0, 1, AT, AT)
+                    for n, p in enumerate(lives)
                 ),
             )
             self._copy(
@@ -156,7 +154,7 @@ class Filling:
             )
             for table in ("configuration", "history", "cohort"):
                 connection.execute(
-                    f"select setval(pg_get_serial_sequence('{table}', 'id'), max(id)) from {table}"  # type: ignore[arg-type]
+                    f"select setval(pg_get_serial_sequence('{table}', 'id'), max(id)) from {table}"
                 )
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("vacuum analyze")
@@ -216,7 +214,7 @@ class Filling:
         rows: Iterable[tuple[object, ...]],
     ) -> None:
         table = target.partition(" ")[0]
-        with connection.cursor().copy(f"copy {target} from stdin") as copy:  # type: ignore[arg-type]
+        with connection.cursor().copy(f"copy {target} from stdin") as copy:
             for number, row in enumerate(rows, 1):
                 copy.write_row(row)
                 if number % 10_000 == 0 or number == total:

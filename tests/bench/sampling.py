@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.bench.population import NAMESPACE
 
 from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.ids import ActorId, Namespace
@@ -16,7 +17,6 @@ from statekeep.engine.store import audit
 from statekeep.engine.store.actors import actor_key
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
-from tests.bench.population import NAMESPACE
 
 Verdict = tuple[str, str | None, JsonValue, JsonValue, int, str]
 """Version, reason to stay, state before, state after, events, fingerprint."""
@@ -42,7 +42,8 @@ class Judge:
 
     def judge(self, log: Sequence[tuple[str, int]]) -> list[Verdict]:
         """Return what the deployments should have said of an actor with these (event, epoch)."""
-        version, verdicts = "v1", []
+        version = "v1"
+        verdicts: list[Verdict] = []
         for one in self._deployed:
             if version != one.parent:
                 continue
@@ -89,7 +90,14 @@ async def disagreements(
                 return await audit.decisions(connection, catalogue, key)
 
             said = [
-                (d.version, d.reason, d.before.value, d.after and d.after.value, d.events, d.fingerprint)
+                (
+                    d.version,
+                    d.reason,
+                    d.before.value,
+                    d.after and d.after.value,
+                    d.events,
+                    d.fingerprint,
+                )
                 for d in await database.read(ask)
             ]
             wrong += said != judge.judge(log)

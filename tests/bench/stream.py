@@ -11,6 +11,8 @@ import random
 import sys
 import time
 
+from tests.bench.population import DIGITS, NAMESPACE
+
 from statekeep.controller.api.batcher import Batcher
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.store.catalogue import Catalogue
@@ -18,7 +20,6 @@ from statekeep.engine.store.database import connect
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 from statekeep.engine.store.processing import process
-from tests.bench.population import DIGITS, NAMESPACE
 
 
 async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, float]]:

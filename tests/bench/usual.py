@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import psycopg
 
+from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.compiler import compile_machine
 from statekeep.engine.statechart.interpreter import initial, step
 
@@ -55,9 +56,9 @@ def set_based(url: str, mapping: Mapping[str, str]) -> tuple[float, int]:
         return time.perf_counter() - start, moved
 
 
-def one_by_one(url: str, definition: dict[str, object], most: int) -> tuple[float, int]:
+def one_by_one(url: str, definition: JsonObject, most: int) -> tuple[float, int]:
     """Load, replay, save, one transaction each; return (seconds, actors)."""
-    machine = compile_machine(definition)  # type: ignore[arg-type]
+    machine = compile_machine(definition)
     with psycopg.connect(url) as connection:
         keys = connection.execute(
             "select key from usual.instance where version = 'v1' order by key limit %s", [most]

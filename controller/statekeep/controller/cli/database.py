@@ -6,6 +6,7 @@ import click
 
 from statekeep.engine.store.database import check, connect, upgrade
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+from statekeep.engine.store.partitioning import MOST, partition
 from statekeep.engine.store.rebuilding import Rebuilt, rebuild
 
 database_url = click.option(
@@ -63,3 +64,21 @@ def rebuild_index(url: str) -> None:
         click.echo(
             f"{done.misplaced:,} actors were elsewhere than the log has them; now they are not."
         )
+
+
+@db.command("partition")
+@database_url
+@click.argument("number", type=click.IntRange(2, MOST))
+def partition_tables(url: str, number: int) -> None:
+    """Spread actors and events over NUMBER partitions; nobody can use them meanwhile."""
+
+    async def run() -> None:
+        database = connect(url, read_key_ring(new_key_ring_text()))  # nothing sealed is opened
+        try:
+            await check(database)
+            await partition(database, number)
+        finally:
+            await database.close()
+
+    asyncio.run(run())
+    click.echo(f"Actors and events are spread over {number} partitions.")

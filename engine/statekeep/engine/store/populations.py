@@ -50,8 +50,10 @@ async def undecided(
 async def histories(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Walk:
     """Return a walk of ``version`` over the histories of all cohorts of its parent."""
     walk = Walk(version)
-    async with connection.stream(_SQL["ancestry"], {"version_id": parent.id}) as result:
-        async for part in result.partitions(ROWS):
+    options = {"yield_per": ROWS}
+    keys = {"version_id": parent.id}
+    async with connection.stream(_SQL["ancestry"], keys, execution_options=options) as result:
+        async for part in result.partitions():
             for id_, parent_id, event_type, depth in part:
                 walk.add(HistoryNode(id_, parent_id, event_type, depth))
     return walk
