@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
@@ -35,15 +36,26 @@ from tests.bench.sampling import Deployed, Judge, disagreements
 from statekeep.controller.dev import postgres
 from statekeep.engine.ids import ActorId, EventType, MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject
+from statekeep.engine.routing.decision import Migrate
 from statekeep.engine.routing.policy import MigrationPolicy
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import read_version
-from statekeep.engine.store import audit, deployments, previews, processing, spawning, versions
+from statekeep.engine.store import (
+    actors,
+    audit,
+    deployments,
+    populations,
+    previews,
+    processing,
+    spawning,
+    versions,
+)
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import connect, upgrade
 from statekeep.engine.store.deployments import ApprovedBy, Deployment
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+from statekeep.engine.store.locks import MACHINE_SPACE
 from statekeep.engine.store.partitioning import partition
 from statekeep.engine.store.spawning import Spawn
 from statekeep.engine.store.versions import StoredVersion
@@ -190,6 +202,31 @@ class Bench:
             times.append(seconds)
         assert preview.evaluated == self.wanted.actors
         self.result["preview_s"] = statistics.median(times)
+        self.result["preview_page_max_s"] = await self.preview_pages()
+
+    async def preview_pages(self) -> float:
+        """Name the actors that would move, a page from here and there; return the slowest one's seconds."""
+
+        async def work(connection: AsyncConnection) -> float:
+            found = await versions.find(connection, Namespace(NAMESPACE), VersionName("v1"))
+            target = await versions.find(connection, Namespace(NAMESPACE), VersionName("v2"))
+            assert found is not None
+            assert target is not None
+            everything = await populations.decided(connection, target.version, found)
+            places = [
+                (one.cohort.history_id, one.cohort.configuration_id)
+                for one in everything
+                if isinstance(one.decision, Migrate)
+            ]
+            times = []
+            for after in ("", "a3", "a6", "a98"):
+                page = actors.select_cohorts(
+                    connection, found, places, after=ActorId(after), limit=1000
+                )
+                times.append((await clocked(page))[0])
+            return max(times)
+
+        return await self.database.read(work)
 
     async def preview(self, name: str, parent: str) -> Preview:
         async def work(connection: AsyncConnection) -> Preview:
@@ -282,8 +319,10 @@ class Bench:
         started = time.monotonic()
         await asyncio.sleep(3 + self.wanted.calm_s)  # its first seconds are not steady
         start = time.monotonic()
+        locked = Locked(self.database)
         seconds, done = await self.deploy("v3", "v2", definition(), ())
         end = time.monotonic()
+        self.result["lock_held_s"] = locked.seconds
         begin = end - seconds
         await asyncio.sleep(1.0)
         stream.stdin.close()
@@ -335,6 +374,25 @@ class Bench:
             return row[0]
 
 
+class Locked:
+    """Watches how long a deployment holds its machine: from the grant until it goes on behind the commit."""
+
+    def __init__(self, database: Database) -> None:
+        self._since = 0.0
+        self.seconds = 0.0
+        engine = database.engine.sync_engine
+        sa.event.listen(engine, "before_cursor_execute", self._before)
+        sa.event.listen(engine, "after_cursor_execute", self._after)
+
+    def _before(self, *event: Any) -> None:
+        if "insert into statekeep.tally" in event[2]:
+            self.seconds = time.perf_counter() - self._since
+
+    def _after(self, *event: Any) -> None:
+        if "pg_advisory_xact_lock" in event[2] and event[3].get("space") == MACHINE_SPACE:
+            self._since = time.perf_counter()
+
+
 def fill(url: str, version_id: int, machine_id: int, wanted: Wanted, progress: Any) -> None:
     """Fill in a process of its own, whose memory is not that of the deployment."""
 
@@ -373,10 +431,12 @@ def measure(wanted: Wanted, console: Console) -> dict[str, Any]:
 ROWS = {
     "group_by_s": "bare SELECT cohort_id, count(*) … GROUP BY",
     "preview_s": "preview",
+    "preview_page_max_s": "a page of 1,000 actors of the preview, the slowest",
     "apply_s": "apply",
     "apply_under_events_s": "apply while events come in",
     "event_p99_before_s": "99 of 100 events before it took at most",
     "event_max_before_s": "the slowest event before it",
+    "lock_held_s": "of that, with the machine locked",
     "max_event_wait_s": "the slowest event during it, same machine",
     "max_other_event_wait_s": "the slowest event during it, another machine",
     "decisions_of_one_s": "one actor's decisions",
@@ -431,17 +491,17 @@ def main() -> int:
     console = Console(stderr=True)
     runs = []
     sizes = sorted({max(100, options.actors // part) for part in (100, 10, 1)})
-    for actors in sizes:
-        console.print(f"{actors:,} actors …")
+    for size in sizes:
+        console.print(f"{size:,} actors …")
         wanted = Wanted(
-            actors=actors,
-            cohorts=min(options.cohorts, actors),
+            actors=size,
+            cohorts=min(options.cohorts, size),
             history=options.history,
             partitions=options.partitions,
             rate=options.rate,
             calm_s=5.0,
             one_by_one=2_000,
-            sample=options.sample if actors == options.actors else 500,
+            sample=options.sample if size == options.actors else 500,
         )
         # A process of its own: the memory of one is not the peak of another.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
