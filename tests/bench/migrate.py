@@ -51,7 +51,7 @@ from statekeep.engine.store import (
     versions,
 )
 from statekeep.engine.store.catalogue import Catalogue
-from statekeep.engine.store.database import connect, upgrade
+from statekeep.engine.store.database import Database, connect, upgrade
 from statekeep.engine.store.deployments import ApprovedBy, Deployment
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring

@@ -33,9 +33,15 @@ class Uncounted:
     parent_id: int
 
 
-async def begin_snapshot(snapshot: AsyncConnection) -> None:
-    """See from now on what is committed at this moment; what was seen before is forgotten."""
+async def prepare(snapshot: AsyncConnection) -> None:
+    """Begin a transaction that sees nothing yet; what an earlier one saw is forgotten."""
     await snapshot.rollback()
+    # A million groups fit in memory with it. Setting something takes no snapshot.
+    await snapshot.execute(sa.text("set local work_mem = '64MB'"))
+
+
+async def look(snapshot: AsyncConnection) -> None:
+    """See from now on what is committed at this moment."""
     await snapshot.execute(sa.select(1))
 
 

@@ -260,15 +260,17 @@ class _Deploying:
         decided = await self._decided(walk, await populations.cohorts(connection, parent))
         decided = await self._without_deserted(decided)
         deployment = await self._record(wish, started_at)
-        await rulings.write(connection, deployment.id, target.id, decided)
+        landings = rulings.Landings(target.id)
+        await rulings.write(connection, deployment.id, landings, decided)
+        await versions.mark_applied(connection, target.id)
+        await counting.prepare(snapshot)
 
         await locks.stop_machine(connection, target.machine_id)
         new = await populations.undecided(connection, parent, deployment.id)
         rest = await self._without_passed(await self._decided(walk, new))
-        await rulings.write(connection, deployment.id, target.id, rest)
-        await counting.begin_snapshot(snapshot)
+        await rulings.write(connection, deployment.id, landings, rest)
+        await counting.look(snapshot)
         await rulings.carry_out(connection, deployment.id, target, parent)
-        await versions.mark_applied(connection, target.id)
         await self._stamp(deployment.id)
         return deployment
 

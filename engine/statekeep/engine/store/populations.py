@@ -81,6 +81,8 @@ async def _cohorts(
     Not by a cursor: Postgres would count without its parallel workers.
     """
     result = await connection.execute(statement, keys)
+    if not result.rowcount:
+        return []
     texts = await connection.execute(_SQL["configurations"], {"version_id": keys["version_id"]})
     known = {row.id: (row.value, row.done) for row in texts}
     return [

@@ -18,21 +18,35 @@ AT_ONCE = 20_000
 """Decisions that one statement writes: the parameters of a million take a gigabyte."""
 
 
-async def write(
-    connection: AsyncConnection, deployment_id: int, version_id: int, decided: Sequence[Decided]
-) -> None:
-    """Write the decisions; nobody sees them before the deployment is over.
+class Landings:
+    """The ids of the configurations that cohorts land in, each asked for once."""
 
-    Args:
-        connection: of the deployment.
-        deployment_id: whose decisions they are.
-        version_id: what is deployed, where the landings are.
-        decided: any number.
-    """
-    landings = await _landings(connection, version_id, decided)
+    def __init__(self, version_id: int) -> None:
+        self._version_id = version_id
+        self._ids: dict[Configuration, int] = {}
+
+    async def of(
+        self, connection: AsyncConnection, decided: Sequence[Decided]
+    ) -> Mapping[Configuration, int]:
+        """Return the ids, at least of those that these decisions name."""
+        wanted = {
+            (self._version_id, one.decision.configuration)
+            for one in decided
+            if isinstance(one.decision, Migrate) and one.decision.configuration not in self._ids
+        }
+        found = await interning.configurations(connection, wanted)
+        self._ids |= {configuration: id_ for (_, configuration), id_ in found.items()}
+        return self._ids
+
+
+async def write(
+    connection: AsyncConnection, deployment_id: int, landings: Landings, decided: Sequence[Decided]
+) -> None:
+    """Write decisions of a deployment; nobody sees them before it is over."""
+    ids = await landings.of(connection, decided)
     for start in range(0, len(decided), AT_ONCE):
         part = decided[start : start + AT_ONCE]
-        rows = [_row(one, landings) for one in part]
+        rows = [_row(one, ids) for one in part]
         columns = ("landings", "reasons", "details", "skipped")
         await connection.execute(
             _SQL["insert_decisions"],
@@ -49,23 +63,8 @@ async def carry_out(
     connection: AsyncConnection, deployment_id: int, target: StoredVersion, parent: StoredVersion
 ) -> None:
     """Move the cohorts that migrate; the machine's lock is held."""
-    keys = {"deployment_id": deployment_id, "parent_id": parent.id}
-    await connection.execute(_SQL["drop_edges_out"], keys)
-    await connection.execute(_SQL["drop_edges_in"], keys)
-    await connection.execute(_SQL["move_cohorts"], keys | {"version_id": target.id})
-
-
-async def _landings(
-    connection: AsyncConnection, version_id: int, decided: Sequence[Decided]
-) -> Mapping[Configuration, int]:
-    """Return the ids of the configurations that cohorts land in."""
-    wanted = {
-        (version_id, one.decision.configuration)
-        for one in decided
-        if isinstance(one.decision, Migrate)
-    }
-    ids = await interning.configurations(connection, wanted)
-    return {configuration: id_ for (_, configuration), id_ in ids.items()}
+    keys = {"deployment_id": deployment_id, "parent_id": parent.id, "version_id": target.id}
+    await connection.execute(_SQL["move_cohorts"], keys)
 
 
 def _row(

@@ -79,28 +79,12 @@ select :deployment_id, i.history_id, i.configuration_id, i.landing_id, i.reason,
               cast(:skipped as jsonb[]))
        as i (history_id, configuration_id, landing_id, reason, detail, skipped);
 
--- :name drop_edges_out
--- An edge out of a cohort that moves would skip the new version.
-delete from statekeep.edge e
- using statekeep.cohort c, statekeep.decision d
- where d.deployment_id = :deployment_id and d.landing_id is not null
-   and c.version_id = :parent_id
-   and c.history_id = d.history_id and c.configuration_id = d.configuration_id
-   and e.cohort_id = c.id;
-
--- :name drop_edges_in
--- So would an edge into one.
-delete from statekeep.edge e
- using statekeep.cohort c, statekeep.decision d
- where d.deployment_id = :deployment_id and d.landing_id is not null
-   and c.version_id = :parent_id
-   and c.history_id = d.history_id and c.configuration_id = d.configuration_id
-   and e.target_id = c.id;
-
 -- :name move_cohorts
 -- Cohorts move, actors do not: one row an update, whatever the number of actors. The new version
 -- has no cohorts yet, so one of those that arrive with the same history becomes the canonical one.
-with moving as (
+-- An edge out of a cohort that moves, or into one, would skip the new version, so it goes. All in
+-- one statement: events of the machine wait for it.
+with moving as materialized (
   select c.id, d.landing_id,
          row_number() over (partition by c.history_id order by c.canonical desc, c.id) = 1
            as canonical
@@ -109,6 +93,10 @@ with moving as (
       on d.deployment_id = :deployment_id and d.landing_id is not null
      and c.history_id = d.history_id and c.configuration_id = d.configuration_id
    where c.version_id = :parent_id
+), edges_out as (
+  delete from statekeep.edge e using moving m where e.cohort_id = m.id
+), edges_in as (
+  delete from statekeep.edge e using moving m where e.target_id = m.id
 )
 update statekeep.cohort c
    set version_id = :version_id, configuration_id = m.landing_id, canonical = m.canonical
