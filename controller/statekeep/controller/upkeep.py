@@ -16,10 +16,10 @@ EVERY_S = 60.0
 log = logging.getLogger(__name__)
 
 
-async def keep_up(database: Database) -> None:
+async def keep_up(database: Database, every_s: float = EVERY_S) -> None:
     """Collect deserted cohorts and make up for counts that were broken off, for ever."""
     while True:
-        await asyncio.sleep(EVERY_S)
+        await asyncio.sleep(every_s)
         try:
             await check(database)
             counted = await deployments.count_all(database)
