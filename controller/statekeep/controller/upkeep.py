@@ -27,5 +27,9 @@ async def keep_up(database: Database, every_s: float = EVERY_S) -> None:
         except (StoreUnavailable, SchemaOutdated) as error:
             log.warning("the upkeep of the database is put off: %s", error)
             continue
+        except Exception:
+            # The outermost loop: nobody else would hear of it, and nothing is lost by trying again.
+            log.exception("the upkeep of the database failed")
+            continue
         if counted or collected:
             log.info("upkeep: %s deployments counted, %s cohorts collected", counted, collected)
