@@ -21,6 +21,7 @@ async def gather(connection: AsyncConnection, machine_id: int, *, before: int = 
     keys = {"machine_id": machine_id, "epoch": before}
     await connection.execute(_SQL["create_standing"])
     await connection.execute(_SQL["fill_standing"], keys)
+    await connection.execute(_SQL["analyze_standing"])
     deployment = schema.deployment
     earlier = (
         sa.select(deployment.c.id, deployment.c.epoch)

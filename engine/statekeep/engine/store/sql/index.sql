@@ -45,23 +45,35 @@ select a.key, coalesce(e.epoch, a.spawn_epoch), coalesce(e.history_id, r.id),
          limit 1) as e on true
  where a.machine_id = :machine_id and a.spawn_epoch < :epoch;
 
+-- :name analyze_standing
+-- Nobody else does it for a temporary table.
+analyze standing;
+
 -- :name follow_deployment
 -- Where a deployment put those who had no event since. In the order of epochs.
-update standing s
-   set configuration_id = d.landing_id
-  from statekeep.decision d
- where d.deployment_id = :deployment_id and d.landing_id is not null
-   and d.history_id = s.history_id and d.configuration_id = s.configuration_id
-   and s.epoch < :epoch;
+update standing
+   set configuration_id = found.landing_id
+  from (select s.ctid as at, d.landing_id
+          from standing s
+         cross join lateral (
+               select d.landing_id
+                 from statekeep.decision d
+                where d.deployment_id = :deployment_id and d.landing_id is not null
+                  and d.history_id = s.history_id and d.configuration_id = s.configuration_id
+               offset 0) as d
+         where s.epoch < :epoch) as found
+ where standing.ctid = found.at;
 
 -- :name tally_standing
 insert into statekeep.tally (deployment_id, history_id, configuration_id, actors)
-select d.deployment_id, s.history_id, s.configuration_id, count(*)
-  from standing s
-  join statekeep.decision d
-    on d.deployment_id = :deployment_id
-   and d.history_id = s.history_id and d.configuration_id = s.configuration_id
- group by d.deployment_id, s.history_id, s.configuration_id
+select :deployment_id, s.history_id, s.configuration_id, s.actors
+  from (select history_id, configuration_id, count(*) as actors
+          from standing
+         group by history_id, configuration_id) as s
+ where exists (select from statekeep.decision d
+                where d.deployment_id = :deployment_id
+                  and d.history_id = s.history_id and d.configuration_id = s.configuration_id
+               offset 0)
 on conflict do nothing;
 
 -- :name misplaced

@@ -1,4 +1,8 @@
 -- What routing is asked about, and what a deployment writes.
+--
+-- Postgres cannot know how many rows a deployment that is under way has, and one wrong guess is a million
+-- passes over a million rows. Hence ``offset 0``: what stands inside is looked up by its key, row by row.
+-- Cohorts of a version are the canonical ones and the others, as each half has an index.
 
 -- :name population
 -- One row for every distinct (history, configuration) on a version that has actors. Actors are
@@ -64,11 +68,15 @@ select c.id, c.history_id, c.configuration_id, c.canonical, n.cohort_id is not n
 -- :name undecided
 -- Cohorts that came to be since the deployment wrote its decisions.
 select distinct c.history_id, c.configuration_id, cast(0 as bigint) as actors
-  from statekeep.cohort c
- where c.version_id = :version_id
-   and not exists (select from statekeep.decision d
+  from (select k.history_id, k.configuration_id
+          from statekeep.cohort k where k.version_id = :version_id and k.canonical
+         union all
+        select k.history_id, k.configuration_id
+          from statekeep.cohort k where k.version_id = :version_id and not k.canonical) as c
+ where not exists (select from statekeep.decision d
                     where d.deployment_id = :deployment_id
-                      and d.history_id = c.history_id and d.configuration_id = c.configuration_id);
+                      and d.history_id = c.history_id and d.configuration_id = c.configuration_id
+                   offset 0);
 
 -- :name insert_decisions
 insert into statekeep.decision (deployment_id, history_id, configuration_id, landing_id, reason,
@@ -88,15 +96,27 @@ with moving as materialized (
   select c.id, d.landing_id,
          row_number() over (partition by c.history_id order by c.canonical desc, c.id) = 1
            as canonical
-    from statekeep.cohort c
-    join statekeep.decision d
-      on d.deployment_id = :deployment_id and d.landing_id is not null
-     and c.history_id = d.history_id and c.configuration_id = d.configuration_id
-   where c.version_id = :parent_id
-), edges_out as (
-  delete from statekeep.edge e using moving m where e.cohort_id = m.id
-), edges_in as (
-  delete from statekeep.edge e using moving m where e.target_id = m.id
+    from (select k.id, k.history_id, k.configuration_id, k.canonical
+            from statekeep.cohort k where k.version_id = :parent_id and k.canonical
+           union all
+          select k.id, k.history_id, k.configuration_id, k.canonical
+            from statekeep.cohort k where k.version_id = :parent_id and not k.canonical) as c
+   cross join lateral (
+         select d.landing_id
+           from statekeep.decision d
+          where d.deployment_id = :deployment_id and d.landing_id is not null
+            and d.history_id = c.history_id and d.configuration_id = c.configuration_id
+         offset 0) as d
+), edges as (
+  delete from statekeep.edge
+   where ctid = any(array(
+         select e.at
+           from moving m
+          cross join lateral (
+                select o.ctid as at from statekeep.edge o where o.cohort_id = m.id
+                 union all
+                select i.ctid from statekeep.edge i where i.target_id = m.id
+                offset 0) as e))
 )
 update statekeep.cohort c
    set version_id = :version_id, configuration_id = m.landing_id, canonical = m.canonical
