@@ -16,10 +16,9 @@ machine is collected by one at a time, and they give way to deployments.
 
 from collections.abc import Sequence
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.store import locks, schema
+from statekeep.engine.store import locks, versions
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
 
@@ -34,14 +33,7 @@ A_ROUND = 100_000
 
 async def collect(database: Database) -> int:
     """Collect what is deserted in every machine; return how many cohorts went."""
-
-    async def every(connection: AsyncConnection) -> list[int]:
-        rows = await connection.execute(
-            sa.select(schema.machine.c.id).order_by(schema.machine.c.id)
-        )
-        return [row.id for row in rows]
-
-    machines = await database.read(every)
+    machines = await database.read(versions.machine_ids)
     return sum([await collect_machine(database, machine_id) for machine_id in machines])
 
 

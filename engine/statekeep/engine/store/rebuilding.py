@@ -8,13 +8,12 @@ when they are needed.
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.errors import ChartUnstable
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.statechart.machine import Machine
-from statekeep.engine.store import locks, schema, standings
+from statekeep.engine.store import locks, standings, versions
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
@@ -38,16 +37,9 @@ class Rebuilt:
 
 async def rebuild(database: Database) -> Rebuilt:
     """Make the index of every machine anew, one transaction each."""
-
-    async def every(connection: AsyncConnection) -> list[int]:
-        rows = await connection.execute(
-            sa.select(schema.machine.c.id).order_by(schema.machine.c.id)
-        )
-        return [row.id for row in rows]
-
     catalogue = Catalogue()
     cohorts = edges = misplaced = 0
-    machines = await database.read(every)
+    machines = await database.read(versions.machine_ids)
     for machine_id in machines:
 
         async def work(
