@@ -175,17 +175,18 @@ class Deploying:
         Raises:
             Unseen: somebody is.
         """
+        keys = {
+            "version_id": self._parent.id,
+            "histories": [one.cohort.history_id for one in unseen],
+            "configurations": [one.cohort.configuration_id for one in unseen],
+        }
+        places = (await self._connection.execute(_SQL["places"], keys)).all()
         rows = await self._connection.execute(
             _SQL["inhabited"],
-            {
-                "machine_id": self._target.machine_id,
-                "version_id": self._parent.id,
-                "histories": [one.cohort.history_id for one in unseen],
-                "configurations": [one.cohort.configuration_id for one in unseen],
-            },
+            {"machine_id": self._target.machine_id, "cohorts": [place.id for place in places]},
         )
-        places = rows.all()
-        there = {(p.history_id, p.configuration_id) for p in places if p.inhabited}
+        inhabited = {row.id for row in rows}
+        there = {(p.history_id, p.configuration_id) for p in places if p.id in inhabited}
         held = moves(
             one for one in unseen if (one.cohort.history_id, one.cohort.configuration_id) in there
         )

@@ -2,15 +2,13 @@
 
 -- :name deserted
 -- Cohorts of a machine without actors, canonical or retired: one pass over the machine's actors.
-with counted as (
-  select distinct a.cohort_id from statekeep.actor a where a.machine_id = :machine_id
-)
 select c.id
   from statekeep.cohort c
   join statekeep.version v on v.id = c.version_id
  where v.machine_id = :machine_id and c.canonical = :canonical
-   and not exists (select from counted n where n.cohort_id = c.id)
- order by c.id
+except
+select a.cohort_id from statekeep.actor a where a.machine_id = :machine_id
+ order by id
  limit :limit;
 
 -- :name retire_cohorts

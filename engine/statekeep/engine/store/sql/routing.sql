@@ -15,8 +15,10 @@ with counted as (
 )
 select c.history_id, c.configuration_id, cast(sum(n.actors) as bigint) as actors
   from counted n
-  join statekeep.cohort c on c.id = n.cohort_id
- where c.version_id = :version_id
+ cross join lateral (
+       select c.history_id, c.configuration_id
+         from statekeep.cohort c where c.id = n.cohort_id and c.version_id = :version_id
+       offset 0) as c
  group by c.history_id, c.configuration_id;
 
 -- :name cohorts
@@ -52,18 +54,28 @@ select h.id, h.parent_id, h.event_type, h.depth
   from statekeep.history h
  where h.id = any(cast(:histories as bigint[]));
 
--- :name inhabited
--- Which of these cohorts has actors now: one pass over the machine's actors.
-with counted as (
-  select distinct a.cohort_id from statekeep.actor a where a.machine_id = :machine_id
-)
-select c.id, c.history_id, c.configuration_id, c.canonical, n.cohort_id is not null as inhabited
+-- :name places
+-- The cohorts of a version with these histories and configurations.
+select c.id, c.history_id, c.configuration_id, c.canonical
   from unnest(cast(:histories as bigint[]), cast(:configurations as bigint[]))
        as i (history_id, configuration_id)
-  join statekeep.cohort c
-    on c.version_id = :version_id
-   and c.history_id = i.history_id and c.configuration_id = i.configuration_id
-  left join counted n on n.cohort_id = c.id;
+ cross join lateral (
+       select k.*
+         from statekeep.cohort k
+        where k.version_id = :version_id and k.canonical
+          and k.history_id = i.history_id and k.configuration_id = i.configuration_id
+        union all
+       select k.*
+         from statekeep.cohort k
+        where k.version_id = :version_id and not k.canonical
+          and k.history_id = i.history_id and k.configuration_id = i.configuration_id
+       offset 0) as c;
+
+-- :name inhabited
+-- Those of them that have actors now: one pass over the machine's actors.
+select i.id from unnest(cast(:cohorts as bigint[])) as i (id)
+intersect
+select a.cohort_id from statekeep.actor a where a.machine_id = :machine_id;
 
 -- :name undecided
 -- Cohorts that came to be since the deployment wrote its decisions.
@@ -136,8 +148,10 @@ with counted as (
 insert into statekeep.tally (deployment_id, history_id, configuration_id, actors)
 select :deployment_id, c.history_id, c.configuration_id, sum(n.actors)
   from counted n
-  join statekeep.cohort c on c.id = n.cohort_id
- where c.version_id = :parent_id
+ cross join lateral (
+       select c.history_id, c.configuration_id
+         from statekeep.cohort c where c.id = n.cohort_id and c.version_id = :parent_id
+       offset 0) as c
  group by c.history_id, c.configuration_id
 on conflict do nothing;
 
@@ -149,7 +163,12 @@ update statekeep.deployment p
                coalesce(sum(t.actors) filter (where d.reason <> 'NeedsRescue'), 0) as stayed,
                coalesce(sum(t.actors) filter (where d.reason = 'NeedsRescue'), 0) as needs_rescue
           from statekeep.tally t
-          join statekeep.decision d using (deployment_id, history_id, configuration_id)
+         cross join lateral (
+               select d.landing_id, d.reason
+                 from statekeep.decision d
+                where d.deployment_id = t.deployment_id and d.history_id = t.history_id
+                  and d.configuration_id = t.configuration_id
+               offset 0) as d
          where t.deployment_id = :deployment_id) as n
  where p.id = :deployment_id and p.migrated is null;
 
