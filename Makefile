@@ -31,11 +31,7 @@ demo: $(VENV)/.installed  ## Play the loan story against the server that `make r
 test: $(VENV)/.installed  ## Run every test that needs no cluster
 	@exec $(BIN)/python -m pytest -q -n $(or $(WORKERS),2) --dist loadfile
 
-xstate-bench-migrate: $(VENV)/.bench  ## Measure a deployment (ACTORS=1000000 COHORTS=1000 HISTORY=shared|unique|loops PARTITIONS=0)
-	@$(BIN)/python -m tests.bench.migrate --actors $(or $(ACTORS),1000000) --cohorts $(or $(COHORTS),1000) \
-	  --history $(or $(HISTORY),shared) --partitions $(or $(PARTITIONS),0) --plot $(or $(PLOT),bench-migrate.svg)
-
-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
+xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
 
 $(VENV)/.bench: $(VENV)/.installed pyproject.toml
