@@ -34,7 +34,7 @@ test: $(VENV)/.installed  ## Run every test that needs no cluster
 xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
 
-$(VENV)/.bench: $(VENV)/.installed pyproject.toml
+$(VENV)/.bench: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
 	@touch $@
 
