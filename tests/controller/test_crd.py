@@ -12,7 +12,7 @@ import yaml
 from statekeep.controller.manifest.manifest import Approval
 from statekeep.controller.manifest.schema import SCHEMA
 from statekeep.controller.reconcile import Outcome
-from statekeep.controller.standing import Applied, AwaitingApproval, Invalid
+from statekeep.controller.standing import Applied, AwaitingApproval, Invalid, PreviewChanged
 from statekeep.controller.status import MAX_ROWS, MAX_TEXT, status
 from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, PreviewId
@@ -88,12 +88,26 @@ DEPLOYMENT = Deployment(
         Outcome(Applied(DEPLOYMENT), MachineName("m"), preview=many(3), previewed_at=NOW),
         Outcome(AwaitingApproval(None), MachineName("m"), (), many(1_000), NOW, bytes(32)),
         Outcome(
+            PreviewChanged(PreviewId("0" * 32), tuple(move for move, _ in many(10_000).moves)),
+            MachineName("m"),
+            (),
+            many(100_000),
+            NOW,
+            bytes(32),
+        ),
+        Outcome(
             Invalid(tuple(Finding("code", "/spec", "z" * 5_000) for _ in range(1_000))),
             None,
             (Finding("code", "", "surprising", Severity.WARNING),) * 1_000,
         ),
     ],
-    ids=["a root", "a deployment", "a preview of a thousand kinds", "a thousand errors"],
+    ids=[
+        "a root",
+        "a deployment",
+        "a preview of a thousand kinds",
+        "ten thousand unseen moves",
+        "a thousand errors",
+    ],
 )
 def test_every_status_fits_the_schema_and_stays_small(schema: Any, outcome: Outcome) -> None:
     document = status(outcome, generation=1, previous=None, now=NOW)

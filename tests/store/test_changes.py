@@ -12,9 +12,10 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
+from tests.store.test_counting import broken_off
 from tests.store.test_races import RING
 
-from statekeep.engine.store import changes
+from statekeep.engine.store import changes, deployments
 from statekeep.engine.store.changes import (
     BEGINNING,
     STRETCH,
@@ -39,6 +40,7 @@ class Reader:
         """Read on, and return what is new."""
         database = self.world.database
         settled = await database.read(self.horizon.advance)
+        settled = await database.read(lambda connection: changes.counted(connection, settled))
         found: list[Change] = []
         while self.position < settled:
             upto = min(self.position + STRETCH, settled)
@@ -332,3 +334,20 @@ async def test_a_position_never_changes(world: World, database_url: str) -> None
         pytest.raises(psycopg.errors.RestrictViolation),
     ):
         connection.execute("update statekeep.event set position = position + 1")
+
+
+async def test_a_deployment_is_told_once_it_is_counted_and_what_follows_it_only_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(world)
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    await world.propose("v2", LOAN_2, parent="v1")
+    await broken_off(world, "v2", monkeypatch)
+    await world.send("a", "VERIFY")
+    assert told(await reader.look()) == ["a", "a START", "a PAY"]
+    assert told(await reader.look()) == []
+    await deployments.count_all(world.database)
+    assert told(await reader.look()) == ["v2", "a VERIFY"]
+    [deployed] = [one for one in reader.seen if isinstance(one, VersionDeployed)]
+    assert deployed.migrated == 1

@@ -182,7 +182,7 @@ async def test_events_and_spawns_during_deployments_end_as_if_one_after_the_othe
     for deployment in deployments:
         moved = deployment.migrated + deployment.stayed + deployment.needs_rescue
         [(actors,)] = await world.rows(
-            "select coalesce(sum(actors), 0) from decision where deployment_id = :id",
+            "select coalesce(sum(actors), 0) from tally where deployment_id = :id",
             {"id": deployment.id},
         )
         assert actors == moved

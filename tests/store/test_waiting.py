@@ -122,6 +122,7 @@ async def test_an_event_that_waited_for_a_deployment_is_taken_by_the_new_version
     await world.propose("v1", LOAN_1)
     await world.spawn("pilot", "v1", "START", "PAY")
     await world.spawn("a", "v1", "START")
+    await world.spawn("idle", "v1")  # or a cohort without actors would be retired first
     await world.propose("v2", LOAN_2, parent="v1")
     shown = (await world.preview("v2")).id
 

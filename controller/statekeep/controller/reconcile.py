@@ -41,6 +41,7 @@ from statekeep.engine.statechart.comparison import lost_events
 from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.validation import validate
 from statekeep.engine.store import deployments, previews, versions
+from statekeep.engine.store.counting import Uncounted
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
 from statekeep.engine.store.versions import StoredVersion
@@ -91,7 +92,7 @@ async def reconcile(
     findings = await asyncio.to_thread(_examined, manifest.definition)
     findings = tuple(found.under("/spec/definition") for found in findings)
     try:
-        known = await database.read(lambda connection: _gather(connection, namespace, manifest))
+        known = await _gather(database, namespace, manifest)
         warnings = finding.warnings(findings)
         known = replace(known, root=known.root or _rival(manifest, roots))
         standing = _refusal(manifest, parents, known, finding.errors(findings))
@@ -123,21 +124,29 @@ def _validated(definition: bytes) -> tuple[Finding, ...]:
     return validate(json.loads(definition))
 
 
-async def _gather(connection: AsyncConnection, namespace: Namespace, manifest: Manifest) -> _Known:
-    stored = await versions.find(connection, namespace, manifest.name)
-    parent = (
-        None
-        if manifest.parent_id is None
-        else await versions.find(connection, namespace, manifest.parent_id)
-    )
+async def _gather(database: Database, namespace: Namespace, manifest: Manifest) -> _Known:
     machine = manifest.machine or MachineName(manifest.name)
-    return _Known(
-        stored=stored,
-        deployment=await deployments.find(connection, stored.id) if stored else None,
-        parent=parent,
-        lineage=await versions.lineage(connection, parent) if parent else {},
-        root=await versions.root_of(connection, namespace, machine),
-    )
+
+    async def work(connection: AsyncConnection) -> tuple[_Known, Deployment | Uncounted | None]:
+        stored = await versions.find(connection, namespace, manifest.name)
+        parent = (
+            None
+            if manifest.parent_id is None
+            else await versions.find(connection, namespace, manifest.parent_id)
+        )
+        known = _Known(
+            stored=stored,
+            deployment=None,
+            parent=parent,
+            lineage=await versions.lineage(connection, parent) if parent else {},
+            root=await versions.root_of(connection, namespace, machine),
+        )
+        return known, await deployments.find(connection, stored.id) if stored else None
+
+    known, deployment = await database.read(work)
+    if deployment is None:
+        return known
+    return replace(known, deployment=await deployments.counted(database, deployment))
 
 
 def _lost(machine: Machine, known: _Known) -> tuple[Finding, ...]:

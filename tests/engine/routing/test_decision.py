@@ -5,13 +5,22 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.routing.trees import CHECKED, LOAN, History, line, population, tree, version
+from tests.engine.routing.trees import (
+    CHECKED,
+    LOAN,
+    History,
+    Population,
+    evaluated,
+    line,
+    population,
+    tree,
+    version,
+)
 
 from statekeep.engine.history.path import Matched
 from statekeep.engine.json import JsonObject, canonical
-from statekeep.engine.routing.cohort import Population
 from statekeep.engine.routing.decision import Decision, Migrate, Move, Reason, Stay
-from statekeep.engine.routing.evaluation import Decided, evaluate, hold_back, moves
+from statekeep.engine.routing.evaluation import Decided, hold_back, moves
 from statekeep.engine.routing.policy import CompletedActors, MigrationPolicy, UnhandledEvents
 from statekeep.engine.routing.replay import Landed, Lost, Walk
 from statekeep.engine.routing.version import Version
@@ -30,7 +39,7 @@ HISTORIES = st.lists(
 
 
 def decision(history: History, target: Version, definition: JsonObject = LOAN) -> Decision:
-    [decided] = evaluate(target, population([history], definition=definition))
+    [decided] = evaluated(target, population([history], definition=definition))
     return decided.decision
 
 
@@ -99,7 +108,9 @@ def test_an_event_that_never_comes_to_rest_needs_a_rescue_even_where_events_are_
 
 def test_two_cohorts_in_one_state_part_by_their_history() -> None:
     decided = list(
-        evaluate(version(path=["START", "PAY"]), population([("START", "PAY"), ("START", "WAIVE")]))
+        evaluated(
+            version(path=["START", "PAY"]), population([("START", "PAY"), ("START", "WAIVE")])
+        )
     )
     assert len({one.cohort.value for one in decided}) == 1
     assert [type(one.decision) for one in decided] == [Migrate, Stay]
@@ -113,12 +124,13 @@ def test_a_shared_replay_and_one_of_each_history_alone_agree(
     ids, nodes = tree(histories)
     walk = Walk(target, nodes)
     for history in histories:
-        match walk.replay(ids[history]):
+        standing = walk.standing(ids[history])
+        match standing.replayed:
             case Landed(configuration, skipped):
-                assert naive(target, history) == (configuration.value, skipped)
+                assert naive(target, history) == (configuration.value, dict(skipped))
             case Lost(position, event_type):
                 assert naive(target, history) == (position, event_type)
-        assert walk.verdict(ids[history]) == target.path.verdict(history)
+        assert standing.verdict == target.path.verdict(history)
 
 
 @given(HISTORIES)
@@ -130,7 +142,7 @@ def test_a_decision_does_not_depend_on_the_company(
     alone = {history: decision(history, target) for history in dict.fromkeys(histories)}
     backwards = Population(together.cohorts[::-1], together.histories)
     for everybody in (together, backwards):
-        decided = list(evaluate(target, everybody))
+        decided = list(evaluated(target, everybody))
         assert [one.cohort for one in decided] == list(everybody.cohorts)
         ids, _ = tree(histories)
         by_id = {one.cohort.history_id: one.decision for one in decided}
@@ -157,20 +169,21 @@ def test_a_history_of_a_hundred_thousand_events_needs_no_stack(
     }
     end, nodes = line(100_000, "GO", "GO", "ODD")
     walk = Walk(version(circle, policy=policy, path=["**", "ODD", "**", "GO"]), nodes)
-    assert walk.verdict(end) == Matched()
-    replayed = walk.replay(end)
+    standing = walk.standing(end)
+    assert standing.verdict == Matched()
+    replayed = standing.replayed
     if skipped is None:
         assert replayed == Lost(3, "ODD", "a", "is not handled")
     else:
         assert isinstance(replayed, Landed)
-        assert replayed.skipped == skipped
+        assert dict(replayed.skipped) == skipped
 
 
 @given(HISTORIES)
 def test_holding_back_changes_what_was_not_approved_and_nothing_else(
     histories: list[History],
 ) -> None:
-    decided = list(evaluate(version(policy=SKIP), population(histories)))
+    decided = list(evaluated(version(policy=SKIP), population(histories)))
     kinds = sorted(moves(decided))
     approved = frozenset(kinds[::2])
     for before in decided:

@@ -7,13 +7,20 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.routing.trees import CHECKED, LOAN, History, population, version
+from tests.engine.routing.trees import (
+    CHECKED,
+    LOAN,
+    History,
+    Population,
+    evaluated,
+    population,
+    version,
+)
 
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject, JsonValue
-from statekeep.engine.routing.cohort import Population
 from statekeep.engine.routing.decision import Move, Reason, Stay
-from statekeep.engine.routing.evaluation import Decided, evaluate
+from statekeep.engine.routing.evaluation import Decided
 from statekeep.engine.routing.policy import (
     CompletedActors,
     MigrationPolicy,
@@ -30,7 +37,7 @@ MOVES = [Move('"a"', '"b"'), Move('"a"', '"c"'), Move('"a"', '"b"', ("X",))]
 
 
 def preview(target: Version, everybody: Population) -> Preview:
-    return summarize(target, evaluate(target, everybody))
+    return summarize(target, evaluated(target, everybody))
 
 
 def test_actors_are_counted_by_kind_of_move_and_by_reason_to_stay() -> None:

@@ -1,11 +1,14 @@
 """Trees of histories, and versions small enough to be read at a glance."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject, canonical
-from statekeep.engine.routing.cohort import Cohort, HistoryNode, Population
+from statekeep.engine.routing.cohort import Cohort, HistoryNode
+from statekeep.engine.routing.evaluation import Decided, evaluate
 from statekeep.engine.routing.policy import MigrationPolicy
+from statekeep.engine.routing.replay import Walk
 from statekeep.engine.routing.version import Version, read_version
 from statekeep.engine.statechart.interpreter import initial, step
 
@@ -34,6 +37,18 @@ CHECKED: JsonObject = {
     },
 }
 """Those who pay have to prove their income; nobody goes back."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Cohorts, and the histories they stand on, parents first."""
+
+    cohorts: tuple[Cohort, ...]
+    histories: Sequence[HistoryNode]
+
+
+def evaluated(target: Version, everybody: Population) -> Iterator[Decided]:
+    return evaluate(Walk(target, everybody.histories), everybody.cohorts)
 
 
 def version(
@@ -70,25 +85,24 @@ def population(
     return Population(tuple(cohorts), nodes)
 
 
-def tree(histories: Iterable[History]) -> tuple[dict[History, int], dict[int, HistoryNode]]:
+def tree(histories: Iterable[History]) -> tuple[dict[History, int], list[HistoryNode]]:
     """Return the ids of the histories and of all their beginnings, and the tree of them."""
     ids: dict[History, int] = {(): 1}
-    nodes = {1: HistoryNode(1, None, "", 0)}
+    nodes = [HistoryNode(1, None, "", 0)]
     for history in histories:
         for depth in range(1, len(history) + 1):
             beginning = history[:depth]
             if beginning not in ids:
                 ids[beginning] = len(ids) + 1
                 above = ids[beginning[:-1]]
-                node = HistoryNode(ids[beginning], above, beginning[-1], depth)
-                nodes[node.id] = node
+                nodes.append(HistoryNode(ids[beginning], above, beginning[-1], depth))
     return ids, nodes
 
 
-def line(length: int, *event_types: str) -> tuple[int, dict[int, HistoryNode]]:
+def line(length: int, *event_types: str) -> tuple[int, list[HistoryNode]]:
     """Return the end of one long history that repeats the event types, and the tree that it is."""
-    nodes = {0: HistoryNode(0, None, "", 0)}
+    nodes = [HistoryNode(0, None, "", 0)]
     for depth in range(1, length + 1):
         event_type = event_types[(depth - 1) % len(event_types)]
-        nodes[depth] = HistoryNode(depth, depth - 1, event_type, depth)
+        nodes.append(HistoryNode(depth, depth - 1, event_type, depth))
     return length, nodes

@@ -194,6 +194,8 @@ class Feed:
             return await self._horizon.advance(connection), await changes.newest(connection)
 
         settled, drawn = await self._database.read(work)
+        if settled != self._settled:
+            settled = await self._database.read(lambda c: changes.counted(c, settled))
         is_news = settled != self._settled
         if is_news:
             self._settled = await self._go_to(settled)  # only now: the mark is there too

@@ -22,7 +22,7 @@ from statekeep.engine.finding import Finding
 from statekeep.engine.history.fingerprint import show
 from statekeep.engine.ids import ActorId, MachineName, Namespace, VersionName
 from statekeep.engine.routing.decision import Migrate, Stay, state_label
-from statekeep.engine.routing.evaluation import Decided, evaluate
+from statekeep.engine.routing.evaluation import Decided
 from statekeep.engine.routing.policy import (
     CompletedActors,
     MigrationPolicy,
@@ -34,7 +34,8 @@ from statekeep.engine.routing.version import Version, in_canonical_order, read_v
 from statekeep.engine.statechart.comparison import lost_events
 from statekeep.engine.statechart.validation import validate
 from statekeep.engine.store import actors, audit, deployments, versions
-from statekeep.engine.store.populations import population
+from statekeep.engine.store.deployments import Deployment
+from statekeep.engine.store.populations import decided
 from statekeep.engine.store.previews import compute
 from statekeep.engine.store.versions import StoredVersion
 
@@ -81,7 +82,8 @@ async def read(request: web.Request) -> web.Response:
             raise missing(f"version {name[:253]}")
         shown = _shown(stored, await _counts(connection, namespace))
         shown.definition = stored.version.definition
-        if (deployment := await deployments.find(connection, stored.id)) is not None:
+        deployment = await deployments.find(connection, stored.id)
+        if isinstance(deployment, Deployment):
             shown.migration = msgspec.convert(
                 migration_document(deployment), bodies.MigrationResponse
             )
@@ -145,7 +147,7 @@ async def preview(request: web.Request) -> web.Response:
         parent = await versions.find(connection, namespace, VersionName(body.parent_id))
         if parent is None or not parent.is_applied:
             raise invalid(f"parentId: version {body.parent_id} is not applied in this namespace")
-        everything = list(evaluate(version, await population(connection, parent)))
+        everything = await decided(connection, version, parent)
         pages = {
             side: await _page(connection, parent, _those(everything, side), place, limit)
             for side, place in places.items()
@@ -178,11 +180,11 @@ def _version(body: bodies.PreviewRequest) -> tuple[Version, Sequence[Finding]]:
     return version, finding.warnings(findings)
 
 
-def _those(decided: Collection[Decided], side: str) -> dict[tuple[int, int], Decided]:
+def _those(everything: Collection[Decided], side: str) -> dict[tuple[int, int], Decided]:
     """Return the cohorts that move, or those that stay, by (history, configuration)."""
     return {
         (one.cohort.history_id, one.cohort.configuration_id): one
-        for one in decided
+        for one in everything
         if isinstance(one.decision, Migrate) == (side == "migrate")
     }
 

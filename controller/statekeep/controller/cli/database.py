@@ -1,4 +1,4 @@
-"""``statekeep db``: the schema."""
+"""``statekeep db``: the schema, and the index of the present."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from statekeep.engine.store.database import Database, connect, upgrade
+from statekeep.engine.store.database import Database, check, connect, upgrade
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
+from statekeep.engine.store.partitioning import MOST, partition
+from statekeep.engine.store.rebuilding import Rebuilt, rebuild
 
 database_url = click.option(
     "--database-url",
@@ -57,3 +59,38 @@ def upgrade_schema(url: str) -> None:
         click.echo(f"The schema is at revision {after}; nothing to do.")
     else:
         click.echo(f"The schema went from revision {before or 'none'} to {after}.")
+
+
+@db.command("rebuild-index")
+@database_url
+def rebuild_index(url: str) -> None:
+    """Make cohorts and edges anew from the log; events of a machine wait while it is its turn."""
+
+    async def run() -> Rebuilt:
+        async with keyless(url) as database:
+            await check(database)
+            return await rebuild(database)
+
+    done = asyncio.run(run())
+    click.echo(
+        f"Rebuilt {done.cohorts:,} cohorts and {done.edges:,} edges of {done.machines:,} machines."
+    )
+    if done.misplaced:
+        click.echo(
+            f"{done.misplaced:,} actors were elsewhere than the log has them; now they are not."
+        )
+
+
+@db.command("partition")
+@database_url
+@click.argument("number", type=click.IntRange(2, MOST))
+def partition_tables(url: str, number: int) -> None:
+    """Spread actors and events over NUMBER partitions; nobody can use them meanwhile."""
+
+    async def run() -> None:
+        async with keyless(url) as database:
+            await check(database)
+            await partition(database, number)
+
+    asyncio.run(run())
+    click.echo(f"Actors and events are spread over {number} partitions.")

@@ -21,6 +21,7 @@ from statekeep.controller.dev.display import displayed
 from statekeep.controller.dev.watch import rounds
 from statekeep.controller.dev.welcome import welcome
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
+from statekeep.controller.upkeep import keep_up
 from statekeep.engine.store.database import Database
 
 
@@ -91,9 +92,13 @@ async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
 
 
 async def _reconcile(folder: Path, database: Database, console: Console) -> None:
-    with displayed(console) as display:
-        async for done in rounds(folder, database):
-            display.show(done)
+    upkeep = asyncio.create_task(keep_up(database))
+    try:
+        with displayed(console) as display:
+            async for done in rounds(folder, database):
+                display.show(done)
+    finally:
+        upkeep.cancel()
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:

@@ -17,6 +17,7 @@ from statekeep.controller.operator.settings import Settings
 from statekeep.controller.operator.turns import Turns
 from statekeep.controller.operator.watch import Watch
 from statekeep.controller.probes import application, serving
+from statekeep.controller.upkeep import keep_up
 from statekeep.engine.store.database import Database, check
 
 GRACE_S = 3.0
@@ -63,13 +64,15 @@ async def run(
     try:
         async with serving(app, settings.health_host, settings.health_port) as port:
             log.info("the operator answers probes on port %s", port)
-            await _first_of(stop.wait(), _operate(settings.workers, watch, turns, rounds))
+            await _first_of(stop.wait(), _operate(settings.workers, watch, turns, rounds, database))
     finally:
         await watch.stop()
         await cluster.close()
 
 
-async def _operate(workers: int, watch: Watch, turns: Turns, rounds: Rounds) -> None:
+async def _operate(
+    workers: int, watch: Watch, turns: Turns, rounds: Rounds, database: Database
+) -> None:
     """Run every part; the watch comes after the first list, which waits until there is our API."""
     await rounds.begin()
     watch.start()
@@ -77,6 +80,7 @@ async def _operate(workers: int, watch: Watch, turns: Turns, rounds: Rounds) -> 
         watch.ended(),
         rounds.refresh(),
         rounds.sweep(),
+        keep_up(database),
         *(turns.work() for _ in range(workers)),
     )
     raise OperatorEnded("a part of the operator has ended by itself; the log says why")

@@ -1,6 +1,5 @@
 """What routing is asked about: cohorts, and the tree of histories that they stand on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -19,10 +18,6 @@ class HistoryNode:
     """How many events the history has."""
 
 
-HistoryTree = Mapping[int, HistoryNode]
-"""Nodes by id; holds every ancestor of every node in it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Cohort:
     """All actors on one version with one history, hence with one configuration."""
@@ -34,11 +29,4 @@ class Cohort:
 
     done: bool
     actors: int
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """All cohorts of one version at one moment, and the histories they stand on."""
-
-    cohorts: tuple[Cohort, ...]
-    histories: HistoryTree
+    """0 where nobody has counted."""

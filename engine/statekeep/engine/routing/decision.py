@@ -1,15 +1,15 @@
 """What one deployment says of one cohort, and how it comes to say so."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from statekeep.engine.history.path import Matched, Verdict, explain
+from statekeep.engine.history.path import Matched, explain
 from statekeep.engine.json import canonical
 from statekeep.engine.routing.cohort import Cohort
 from statekeep.engine.routing.policy import CompletedActors
-from statekeep.engine.routing.replay import Landed, Lost, Replayed
+from statekeep.engine.routing.replay import Landed, Lost, Standing
 from statekeep.engine.routing.version import Version
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.state_value import label
@@ -79,9 +79,8 @@ class Question:
 
     version: Version
     cohort: Cohort
-    verdict: Verdict
-    replay: Callable[[], Replayed]
-    """The cohort's history through the version; called only when it matters."""
+    standing: Standing
+    """Where the cohort's history leads in the version."""
 
 
 def is_completed(question: Question) -> Stay | None:
@@ -93,12 +92,13 @@ def is_completed(question: Question) -> Stay | None:
 
 def lacks_path(question: Question) -> Stay | None:
     """Object to moving actors whose history does not contain the path."""
-    if isinstance(question.verdict, Matched):
+    verdict = question.standing.verdict
+    if isinstance(verdict, Matched):
         return None
-    return Stay(Reason.PATH_NOT_IN_HISTORY, explain(question.version.path, question.verdict))
+    return Stay(Reason.PATH_NOT_IN_HISTORY, explain(question.version.path, verdict))
 
 
-# The order is the contract: what is done stays whatever it went through, and a replay is made only
+# The order is the contract: what is done stays whatever it went through, and the replay counts only
 # for a match.
 OBJECTIONS: tuple[Callable[[Question], Stay | None], ...] = (is_completed, lacks_path)
 
@@ -108,18 +108,19 @@ def decide(question: Question) -> Decision:
     for objection in OBJECTIONS:
         if stay := objection(question):
             return stay
-    match question.replay():
+    match question.standing.replayed:
         case Lost() as lost:
             return Stay(Reason.NEEDS_RESCUE, lost.sentence)
         case Landed(configuration, skipped):
             return _migrate(question.cohort, configuration, skipped)
 
 
-def _migrate(cohort: Cohort, configuration: Configuration, skipped: Mapping[str, int]) -> Migrate:
-    counts = tuple(sorted(skipped.items()))
+def _migrate(
+    cohort: Cohort, configuration: Configuration, skipped: tuple[tuple[str, int], ...]
+) -> Migrate:
     target = canonical(configuration.value).decode()
-    kinds = tuple(event_type for event_type, _ in counts)
-    return Migrate(configuration, Move(cohort.value, target, kinds), counts)
+    kinds = tuple(event_type for event_type, _ in skipped)
+    return Migrate(configuration, Move(cohort.value, target, kinds), skipped)
 
 
 def state_label(value: str) -> str:

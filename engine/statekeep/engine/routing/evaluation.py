@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from statekeep.engine.routing.cohort import Cohort, Population
+from statekeep.engine.routing.cohort import Cohort
 from statekeep.engine.routing.decision import (
     Decision,
     Migrate,
@@ -14,7 +14,6 @@ from statekeep.engine.routing.decision import (
     decide,
 )
 from statekeep.engine.routing.replay import Walk
-from statekeep.engine.routing.version import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +24,21 @@ class Decided:
     decision: Decision
 
 
-def evaluate(version: Version, population: Population) -> Iterator[Decided]:
-    """Yield one decision for every cohort, in the order of the population.
+def evaluate(walk: Walk, cohorts: Iterable[Cohort]) -> Iterator[Decided]:
+    """Yield one decision for every cohort, in their order; the walk knows their histories.
 
-    A decision depends on the cohort's history and on whether it is done, never on its current
-    state, so two actors in one state can part. It depends on nothing else: the same cohort always
-    gets the same decision.
+    A decision depends on the cohort's history and on its state only so far as it is shown or done,
+    so two actors in one state can part. It depends on nothing else: the same cohort always gets the
+    same decision, and cohorts that differ in nothing that matters share one.
     """
-    walk = Walk(version, population.histories)
-    for cohort in population.cohorts:
-        history_id = cohort.history_id
-        question = Question(
-            version,
-            cohort,
-            walk.verdict(history_id),
-            lambda history_id=history_id: walk.replay(history_id),  # type: ignore[misc]
-        )
-        yield Decided(cohort, decide(question))
+    known: dict[tuple[int, int], Decision] = {}
+    for cohort in cohorts:
+        standing = walk.standing(cohort.history_id)
+        kind = (cohort.configuration_id, id(standing))  # the walk keeps its standings
+        decision = known.get(kind)
+        if decision is None:
+            decision = known[kind] = decide(Question(walk.version, cohort, standing))
+        yield Decided(cohort, decision)
 
 
 def moves(decided: Iterable[Decided]) -> frozenset[Move]:

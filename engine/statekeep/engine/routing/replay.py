@@ -1,16 +1,16 @@
-"""Replaying histories through a version, once per distinct prefix.
+"""Histories read through a version, once per distinct prefix.
 
-Histories are a tree, so the replay of one is the replay of its parent and one step. The walk climbs
-to the nearest ancestor that is known already and comes down again, without recursion: a history may
-have any length.
+Histories are a tree, so where one leads is where its parent leads and one step. Nodes come parents
+first and are not kept: of each only the number of its standing is, and there are few of those, however
+many histories there are.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from statekeep.engine.errors import ChartUnstable
-from statekeep.engine.history.path import Verdict
-from statekeep.engine.routing.cohort import HistoryNode, HistoryTree
+from statekeep.engine.history.path import Diverged, Verdict
+from statekeep.engine.routing.cohort import HistoryNode
 from statekeep.engine.routing.policy import UnhandledEvents
 from statekeep.engine.routing.version import Version
 from statekeep.engine.statechart.configuration import Configuration
@@ -23,8 +23,8 @@ class Landed:
     """The version can live through the history; this is where it ends."""
 
     configuration: Configuration
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    """Types of the events that were skipped, with how often; shared along a history, so a long one stays cheap."""
+    skipped: tuple[tuple[str, int], ...] = ()
+    """Types of the events that were skipped, sorted, with how often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,61 +51,73 @@ Replayed = Landed | Lost
 """How a replay ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that a decision depends on of a history."""
+
+    verdict: Verdict
+    replayed: Replayed
+    """Not followed any further once the path has diverged: nobody will ask."""
+
+
 class Walk:
-    """Replays and path verdicts of one version over one tree of histories, each computed once."""
+    """One version over one tree of histories, which may grow."""
 
-    def __init__(self, version: Version, histories: HistoryTree) -> None:
-        self._version = version
-        self._histories = histories
-        self._replayed: dict[int, Replayed] = {}
-        self._verdicts: dict[int, Verdict] = {}
+    def __init__(self, version: Version, nodes: Iterable[HistoryNode] = ()) -> None:
+        self.version = version
+        self._standings: list[Standing] = []
+        self._numbers: dict[Standing, int] = {}
+        self._steps: dict[tuple[int, str], int] = {}
+        self._at: dict[int, int] = {}
+        for node in nodes:
+            self.add(node)
 
-    def verdict(self, history_id: int) -> Verdict:
-        """Return whether the history contains the version's path."""
-        path = self._version.path
-        for node in self._unknown(history_id, self._verdicts):
-            self._verdicts[node.id] = (
-                path.start()
-                if node.parent_id is None
-                else path.advance(self._verdicts[node.parent_id], node.event_type)
-            )
-        return self._verdicts[history_id]
+    def __contains__(self, history_id: int | None) -> bool:
+        """Return whether the history has been added."""
+        return history_id in self._at
 
-    def replay(self, history_id: int) -> Replayed:
-        """Return where the history leads in the version."""
-        for node in self._unknown(history_id, self._replayed):
-            self._replayed[node.id] = (
-                Landed(initial(self._version.machine))
-                if node.parent_id is None
-                else self._next(self._replayed[node.parent_id], node)
-            )
-        return self._replayed[history_id]
+    def add(self, node: HistoryNode) -> None:
+        """Read one more history, whose parent has been added."""
+        if node.parent_id is None:
+            start = Standing(self.version.path.start(), Landed(initial(self.version.machine)))
+            self._at[node.id] = self._number(start)
+            return
+        before = self._at[node.parent_id]
+        number = self._steps.get((before, node.event_type))
+        if number is None:
+            after = self._next(self._standings[before], node)
+            number = self._number(after)
+            if not isinstance(after.replayed, Lost):  # which says at which event it was lost
+                self._steps[before, node.event_type] = number
+        self._at[node.id] = number
 
-    def _unknown(
-        self, history_id: int, known: dict[int, Verdict] | dict[int, Replayed]
-    ) -> list[HistoryNode]:
-        """Return the nodes from the first unknown ancestor down to this one."""
-        nodes: list[HistoryNode] = []
-        current: int | None = history_id
-        while current is not None and current not in known:
-            node = self._histories[current]
-            nodes.append(node)
-            current = node.parent_id
-        nodes.reverse()
-        return nodes
+    def standing(self, history_id: int) -> Standing:
+        """Return where a history that has been added leads."""
+        return self._standings[self._at[history_id]]
 
-    def _next(self, before: Replayed, node: HistoryNode) -> Replayed:
-        if isinstance(before, Lost):
-            return before
+    def _number(self, standing: Standing) -> int:
+        number = self._numbers.setdefault(standing, len(self._standings))
+        if number == len(self._standings):
+            self._standings.append(standing)
+        return number
+
+    def _next(self, before: Standing, node: HistoryNode) -> Standing:
+        verdict = self.version.path.advance(before.verdict, node.event_type)
+        if isinstance(verdict, Diverged) or isinstance(before.replayed, Lost):
+            return Standing(verdict, before.replayed)
+        return Standing(verdict, self._replayed(before.replayed, node))
+
+    def _replayed(self, before: Landed, node: HistoryNode) -> Replayed:
         try:
-            taken = step(self._version.machine, before.configuration, node.event_type)
+            taken = step(self.version.machine, before.configuration, node.event_type)
         except ChartUnstable:
             return _lost(before, node, "never comes to rest")
         if taken.handled:
             return Landed(taken.configuration, before.skipped)
-        if self._version.policy.unhandled_events is UnhandledEvents.SKIP:
-            times = before.skipped.get(node.event_type, 0) + 1
-            return Landed(before.configuration, {**before.skipped, node.event_type: times})
+        if self.version.policy.unhandled_events is UnhandledEvents.SKIP:
+            skipped = dict(before.skipped)
+            skipped[node.event_type] = skipped.get(node.event_type, 0) + 1
+            return Landed(before.configuration, tuple(sorted(skipped.items())))
         return _lost(before, node, "is not handled")
 
 

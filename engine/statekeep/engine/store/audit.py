@@ -21,7 +21,7 @@ from statekeep.engine.store import schema
 from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
 from statekeep.engine.store.sql import statements
 
-_SQL = statements("routing.sql")
+_SQL = statements("audit.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +166,25 @@ async def of_deployment_by_actor(
     after: ActorId | None,
     limit: int,
 ) -> ActorPage:
-    """Return what a deployment decided of each actor, in the order of their ids."""
+    """Return what a deployment decided of each actor, in the order of their ids.
+
+    A page costs a fixed number of statements, however many actors there are and have been.
+    """
     keys = {"deployment_id": deployment_id, "after": after or "", "limit": limit}
-    rows = (await connection.execute(_SQL["actors_of_machine"], keys)).all()
-    deployment = schema.deployment
-    machine = sa.select(deployment.c.machine_id).where(deployment.c.id == deployment_id)
-    deployments = await _deployments(connection, machine)
+    rows = (await connection.execute(_SQL["actors_of_deployment"], keys)).all()
+    deployments = await _until(connection, deployment_id)
     order = sorted((row.epoch, id_) for id_, row in deployments.items())
-    before = [one for one in order if one <= (deployments[deployment_id].epoch, deployment_id)]
-    histories = list({row.history_id for row in rows})
-    rulings = await _rulings(connection, [id_ for _, id_ in before], histories)
-    concerned: list[tuple[ActorId, Ruling]] = []
+    made = await _rulings(connection, list(deployments), list({row.history_id for row in rows}))
+    final: dict[str, Ruling] = {}
     for row in rows:
-        landmark = Landmark(row.epoch, row.history_id, row.configuration_id)
-        followed = follow([landmark], before, rulings)
+        stood = Landmark(row.epoch, row.history_id, row.configuration_id)
+        followed = follow([stood], order, made)
         if followed and followed[-1].deployment_id == deployment_id:
-            concerned.append((ActorId(row.id), followed[-1]))
-    explained = await explain(connection, catalogue, [one for _, one in concerned], deployments)
-    found = [(id_, one) for (id_, _), one in zip(concerned, explained, strict=True)]
+            final[row.id] = followed[-1]
+    distinct = list({id(ruling): ruling for ruling in final.values()}.values())
+    explained = await explain(connection, catalogue, distinct, deployments)
+    shown = {id(ruling): one for ruling, one in zip(distinct, explained, strict=True)}
+    found = [(ActorId(actor_id), shown[id(ruling)]) for actor_id, ruling in final.items()]
     return ActorPage(found, ActorId(rows[-1].id) if len(rows) == limit else None)
 
 
@@ -198,8 +199,10 @@ async def of_deployment(
     *,
     after: tuple[int, int],
     limit: int,
-) -> Sequence[tuple[Ruling, Explained, int]]:
+) -> Sequence[tuple[Ruling, Explained, int | None]]:
     """Return (ruling, the same explained, actors) of a deployment, a page of cohorts at a time.
+
+    The actors are ``None`` as long as they have not been counted.
 
     Args:
         connection: any.
@@ -240,11 +243,22 @@ async def _deployments(
     return {row.id: row for row in await connection.execute(query)}
 
 
+async def _until(connection: AsyncConnection, deployment_id: int) -> dict[int, Any]:
+    """Return a deployment and all earlier ones to its machine, by id."""
+    deployment = schema.deployment
+    this = sa.select(deployment.c.machine_id, deployment.c.epoch).where(
+        deployment.c.id == deployment_id
+    )
+    machine_id, epoch = (await connection.execute(this)).one()
+    query = _DEPLOYMENTS.where(deployment.c.machine_id == machine_id, deployment.c.epoch <= epoch)
+    return {row.id: row for row in await connection.execute(query)}
+
+
 async def _rulings(
     connection: AsyncConnection, deployments: list[int], histories: list[int]
 ) -> Rulings:
     keys = {"deployments": deployments, "histories": histories}
-    rows = await connection.execute(_SQL["decisions_of_actor"], keys)
+    rows = await connection.execute(_SQL["decisions_on"], keys)
     rulings = [_ruling(row, row.deployment_id) for row in rows]
     return {(r.deployment_id, r.history_id, r.configuration_id): r for r in rulings}
 

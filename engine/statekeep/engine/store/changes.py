@@ -128,6 +128,17 @@ async def newest(connection: AsyncConnection) -> int:
     return int((await connection.execute(_SQL["drawn"])).scalar_one())
 
 
+async def counted(connection: AsyncConnection, upto: int) -> int:
+    """Return up to where, at most ``upto``, all deployments have been counted: only then are they shown.
+
+    Args:
+        connection: its snapshot is younger than what settled ``upto``.
+        upto: a position that is settled.
+    """
+    first = (await connection.execute(_SQL["uncounted"])).scalar_one()
+    return upto if first is None else min(upto, int(first) - 1)
+
+
 async def mark_at(connection: AsyncConnection, position: int) -> Mark:
     """Return the mark of the last change at or before a position that is settled."""
     row = (await connection.execute(_SQL["last_change"], {"upto": position})).one_or_none()

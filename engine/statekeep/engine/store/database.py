@@ -89,6 +89,13 @@ class Database:
             await connection.commit()  # after a rollback every prepared statement is forgotten
             return found
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection whose transactions see one snapshot each, from their first statement on."""
+        async with _translated(), self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()

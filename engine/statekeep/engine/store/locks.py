@@ -4,6 +4,8 @@
   while it rewrites cohorts. Postgres queues fairly, so a stream of events cannot starve a deployment.
 * A deployment first holds its machine's deployment lock, which events never touch, so that two of
   them do not evaluate at once.
+* Whoever collects cohorts holds the machine's collection lock, and so does a deployment: what one has found
+  deserted, the other must not have moved meanwhile. A collector gives way, a deployment waits.
 
 The lock must be taken by an earlier statement than the one that reads what it protects.
 """
@@ -16,6 +18,9 @@ MACHINE_SPACE = 0x53_4B_01
 
 DEPLOYMENT_SPACE = 0x53_4B_02
 """First key of a machine's deployment lock."""
+
+COLLECTION_SPACE = 0x53_4B_03
+"""First key of a machine's collection lock."""
 
 _SHARED = sa.text("select pg_advisory_xact_lock_shared(:space, :machine_id)")
 _EXCLUSIVE = sa.text("select pg_advisory_xact_lock(:space, :machine_id)")
@@ -35,4 +40,15 @@ async def stop_machine(connection: AsyncConnection, machine_id: int) -> None:
 async def begin_deployment(connection: AsyncConnection, machine_id: int) -> bool:
     """Return whether this transaction is now the only one that deploys to the machine."""
     keys = {"space": DEPLOYMENT_SPACE, "machine_id": machine_id}
+    return bool((await connection.execute(_TRY, keys)).scalar_one())
+
+
+async def keep_collectors_out(connection: AsyncConnection, machine_id: int) -> None:
+    """Hold off the collection of a machine's cohorts until this transaction ends."""
+    await connection.execute(_EXCLUSIVE, {"space": COLLECTION_SPACE, "machine_id": machine_id})
+
+
+async def begin_collection(connection: AsyncConnection, machine_id: int) -> bool:
+    """Return whether this transaction is now the only one that may collect the machine's cohorts."""
+    keys = {"space": COLLECTION_SPACE, "machine_id": machine_id}
     return bool((await connection.execute(_TRY, keys)).scalar_one())

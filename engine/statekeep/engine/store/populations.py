@@ -1,36 +1,92 @@
 """Gathering what routing is asked about: the cohorts of a version and the tree of their histories."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.routing.cohort import Cohort, HistoryNode, Population
+from statekeep.engine.routing.cohort import Cohort, HistoryNode
+from statekeep.engine.routing.evaluation import Decided, evaluate
+from statekeep.engine.routing.replay import Walk
+from statekeep.engine.routing.version import Version
 from statekeep.engine.store.sql import statements
 from statekeep.engine.store.versions import StoredVersion
 
 _SQL = statements("routing.sql")
 
+ROWS = 10_000
+"""Rows of a large result that are made into values at a time."""
 
-async def population(connection: AsyncConnection, version: StoredVersion) -> Population:
-    """Return every cohort of a version that has actors, and what they lived through."""
-    return await with_histories(connection, await cohorts(connection, version))
+
+async def decided(
+    connection: AsyncConnection, version: Version, parent: StoredVersion
+) -> Sequence[Decided]:
+    """Return what ``version`` decides now of every cohort of its parent that has actors."""
+    cohorts = await population(connection, parent)
+    walk = await histories(connection, version, parent)
+    await learn(connection, walk, cohorts)
+    return list(evaluate(walk, cohorts))
+
+
+async def population(connection: AsyncConnection, version: StoredVersion) -> Sequence[Cohort]:
+    """Return every cohort of a version that has actors, with their number."""
+    keys = {"machine_id": version.machine_id, "version_id": version.id}
+    return await _cohorts(connection, _SQL["population"], keys)
 
 
 async def cohorts(connection: AsyncConnection, version: StoredVersion) -> Sequence[Cohort]:
-    """Return every cohort of a version that has actors, counted now."""
-    keys = {"machine_id": version.machine_id, "version_id": version.id}
-    rows = await connection.execute(_SQL["population"], keys)
+    """Return every cohort of a version, not counted: actors may be there or come."""
+    return await _cohorts(connection, _SQL["cohorts"], {"version_id": version.id})
+
+
+async def undecided(
+    connection: AsyncConnection, version: StoredVersion, deployment_id: int
+) -> Sequence[Cohort]:
+    """Return the cohorts of a version of which a deployment has written nothing, not counted."""
+    keys = {"version_id": version.id, "deployment_id": deployment_id}
+    return await _cohorts(connection, _SQL["undecided"], keys)
+
+
+async def histories(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Walk:
+    """Return a walk of ``version`` over the histories of all cohorts of its parent."""
+    walk = Walk(version)
+    options = {"yield_per": ROWS}
+    keys = {"version_id": parent.id}
+    async with connection.stream(_SQL["ancestry"], keys, execution_options=options) as result:
+        async for part in result.partitions():
+            for id_, parent_id, event_type, depth in part:
+                walk.add(HistoryNode(id_, parent_id, event_type, depth))
+    return walk
+
+
+async def learn(connection: AsyncConnection, walk: Walk, cohorts: Iterable[Cohort]) -> None:
+    """Add the histories that have come to be since: few, each a few events behind a known one."""
+    found: dict[int, HistoryNode] = {}
+    wanted = {cohort.history_id for cohort in cohorts if cohort.history_id not in walk}
+    while wanted:
+        rows = await connection.execute(_SQL["histories"], {"histories": sorted(wanted)})
+        nodes = [HistoryNode(row.id, row.parent_id, row.event_type, row.depth) for row in rows]
+        found |= {node.id: node for node in nodes}
+        above = {node.parent_id for node in nodes if node.parent_id is not None}
+        wanted = {id_ for id_ in above if id_ not in walk and id_ not in found}
+    for node in sorted(found.values(), key=lambda node: node.depth):
+        walk.add(node)
+
+
+async def _cohorts(
+    connection: AsyncConnection, statement: TextClause, keys: dict[str, int]
+) -> Sequence[Cohort]:
+    """Return the cohorts that a statement finds, each configuration's text in memory once.
+
+    Not by a cursor: Postgres would count without its parallel workers.
+    """
+    result = await connection.execute(statement, keys)
+    if not result.rowcount:
+        return []
+    texts = await connection.execute(_SQL["configurations"], {"version_id": keys["version_id"]})
+    known = {row.id: (row.value, row.done) for row in texts}
     return [
-        Cohort(row.history_id, row.configuration_id, row.value, row.done, row.actors)
-        for row in rows
+        Cohort(history_id, configuration_id, *known[configuration_id], actors)
+        for part in result.partitions(ROWS)
+        for history_id, configuration_id, actors in part
     ]
-
-
-async def with_histories(connection: AsyncConnection, cohorts: Sequence[Cohort]) -> Population:
-    """Return the cohorts with the tree of their histories, which only ever grows."""
-    histories = sorted({cohort.history_id for cohort in cohorts})
-    nodes = await connection.execute(_SQL["ancestry"], {"histories": histories})
-    tree = {
-        node.id: HistoryNode(node.id, node.parent_id, node.event_type, node.depth) for node in nodes
-    }
-    return Population(tuple(cohorts), tree)

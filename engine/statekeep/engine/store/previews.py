@@ -8,17 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.ids import PreviewId
 from statekeep.engine.routing.decision import Move
-from statekeep.engine.routing.evaluation import evaluate
 from statekeep.engine.routing.preview import Preview, summarize
 from statekeep.engine.routing.version import Version
 from statekeep.engine.store import schema
-from statekeep.engine.store.populations import population
+from statekeep.engine.store.populations import decided
 from statekeep.engine.store.versions import StoredVersion
 
 
 async def compute(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Preview:
     """Return what deploying ``version`` would do now; it need not be stored anywhere."""
-    return summarize(version, evaluate(version, await population(connection, parent)))
+    return summarize(version, await decided(connection, version, parent))
 
 
 async def keep(connection: AsyncConnection, version: StoredVersion, preview: Preview) -> datetime:

@@ -64,6 +64,7 @@ async def prune(database: Database, candidate: Candidate) -> bool:
         await connection.execute(_SQL["name_pruned"], keys)
         await connection.execute(_SQL["retire_cohorts"], keys)
         await connection.execute(_SQL["drop_cohorts"], keys)
+        await connection.execute(_SQL["drop_decisions"], keys)
         await connection.execute(_SQL["drop_configurations"], keys)
         await connection.execute(_SQL["drop_deployment"], keys)
         await connection.execute(_SQL["drop_version"], keys)

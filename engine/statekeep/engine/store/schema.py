@@ -174,6 +174,7 @@ cohort = sa.Table(
         unique=True,
         postgresql_where="canonical",
     ),
+    sa.Index("cohort_retired_idx", "version_id", postgresql_where="NOT canonical"),
     comment="All actors on one version with one history, hence with one configuration.",
 )
 
@@ -205,7 +206,7 @@ actor = sa.Table(
     # Listed in the order of code points, whatever the database's collation.
     sa.Column("id", sa.Text(collation="C"), nullable=False),
     _to("machine_id", "machine.id"),
-    # A cohort: it is never deleted, and the statement that moves an actor reads it.
+    # No foreign key: a cohort that nobody is in is collected, and asking every actor takes too long.
     sa.Column("cohort_id", sa.BigInteger, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     _bytes("context", nullable=True),
@@ -214,7 +215,8 @@ actor = sa.Table(
     _to("spawn_configuration_id", "configuration.id", sa.BigInteger),
     _time("created_at"),
     _time("updated_at"),
-    sa.UniqueConstraint("namespace", "id"),
+    # Not unique by itself: the key is, which follows from both, and tables are spread by it.
+    sa.Index(None, "namespace", "id"),
     # Pages of a machine's actors, in order.
     sa.Index(None, "machine_id", "id"),
     # The key follows from the name, so that every table can be spread over nodes by it alone.
@@ -299,9 +301,10 @@ deployment = sa.Table(
     _text("preview_id"),
     _text("approval"),
     _text("approved_by", nullable=True),
-    sa.Column("migrated", sa.BigInteger, nullable=False),
-    sa.Column("stayed", sa.BigInteger, nullable=False),
-    sa.Column("needs_rescue", sa.BigInteger, nullable=False),
+    # Counted once it has happened; events do not wait for that.
+    sa.Column("migrated", sa.BigInteger),
+    sa.Column("stayed", sa.BigInteger),
+    sa.Column("needs_rescue", sa.BigInteger),
     _time("started_at"),
     _time("at"),
     _position(),
@@ -311,6 +314,7 @@ deployment = sa.Table(
     sa.UniqueConstraint("machine_id", "epoch"),
     sa.CheckConstraint("epoch >= 1", name="epoch"),
     sa.CheckConstraint("approval IN ('Manual', 'Automatic')", name="approval"),
+    sa.CheckConstraint("num_nulls(migrated, stayed, needs_rescue) IN (0, 3)", name="counted"),
     comment="One application of one version to the actors of its parent.",
 )
 
@@ -320,24 +324,32 @@ decision = sa.Table(
     sa.Column(
         "deployment_id", sa.Integer, sa.ForeignKey(f"{SCHEMA}.deployment.id"), primary_key=True
     ),
-    sa.Column("history_id", sa.BigInteger, sa.ForeignKey(f"{SCHEMA}.history.id"), primary_key=True),
-    sa.Column(
-        "configuration_id",
-        sa.BigInteger,
-        sa.ForeignKey(f"{SCHEMA}.configuration.id"),
-        primary_key=True,
-    ),
+    # Both are those of a cohort, which refers to them: a second check of a million rows costs much.
+    sa.Column("history_id", sa.BigInteger, primary_key=True),
+    sa.Column("configuration_id", sa.BigInteger, primary_key=True),
     _to("landing_id", "configuration.id", sa.BigInteger, nullable=True),
     _text("reason", nullable=True),
     _text("detail", nullable=True),
     sa.Column("skipped", JSONB, nullable=False),
-    sa.Column("actors", sa.BigInteger, nullable=False),
     # A cohort migrates to a configuration, or stays for a reason.
     sa.CheckConstraint("(landing_id IS NULL) = (reason IS NOT NULL)", name="outcome"),
     sa.CheckConstraint(
         "reason IN ('Completed', 'PathNotInHistory', 'NeedsRescue', 'NotInPreview')", name="reason"
     ),
     comment="What one deployment said of one cohort; configuration_id is the one before.",
+)
+
+tally = sa.Table(
+    "tally",
+    metadata,
+    # Those of a decision. It is counted on a snapshot that is older than the decision, which a
+    # foreign key would not find.
+    sa.Column("deployment_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("history_id", sa.BigInteger, primary_key=True),
+    sa.Column("configuration_id", sa.BigInteger, primary_key=True),
+    sa.Column("actors", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("actors >= 1", name="actors"),
+    comment="How many actors a decision concerned; written once the deployment has happened.",
 )
 
 api_key = sa.Table(

@@ -135,6 +135,12 @@ async def machine_id(
     return found
 
 
+async def machine_ids(connection: AsyncConnection) -> Sequence[int]:
+    """Return the ids of all machines, in all namespaces."""
+    query = sa.select(schema.machine.c.id).order_by(schema.machine.c.id)
+    return [row.id for row in await connection.execute(query)]
+
+
 async def newest(connection: AsyncConnection, machine_id: int) -> int | None:
     """Return the id of the version of a machine that was applied last: where new actors begin.
 

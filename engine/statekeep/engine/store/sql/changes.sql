@@ -15,6 +15,10 @@ select l.virtualtransaction
    and l.classid = cast(:space as oid)
    and l.database = (select d.oid from pg_database d where d.datname = current_database());
 
+-- :name uncounted
+-- The first change whose deployment has happened and is still being counted.
+select min(d.position) from statekeep.deployment d where d.migrated is null;
+
 -- :name last_change
 -- The last change up to a position, of whatever namespace.
 with spawned as (

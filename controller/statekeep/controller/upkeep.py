@@ -1,0 +1,34 @@
+"""What a database needs now and then, whoever runs beside it: the operator and ``statekeep dev`` both do it.
+
+Several at once do no harm.
+"""
+
+import asyncio
+import logging
+
+from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
+from statekeep.engine.store import collection, deployments
+from statekeep.engine.store.database import Database, check
+
+EVERY_S = 60.0
+"""Seconds between two rounds; each looks once at every actor, about 60 ms a million."""
+
+log = logging.getLogger(__name__)
+
+
+async def keep_up(database: Database, every_s: float = EVERY_S) -> None:
+    """Collect deserted cohorts and make up for counts that were broken off, for ever."""
+    while True:
+        try:
+            await check(database)
+            counted = await deployments.count_all(database)
+            collected = await collection.collect(database)
+        except (StoreUnavailable, SchemaOutdated) as error:
+            log.warning("the upkeep of the database is put off: %s", error)
+        except Exception:
+            # The outermost loop: nobody else would hear of it, and nothing is lost by trying again.
+            log.exception("the upkeep of the database failed")
+        else:
+            if counted or collected:
+                log.info("upkeep: %s deployments counted, %s cohorts collected", counted, collected)
+        await asyncio.sleep(every_s)

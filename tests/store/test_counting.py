@@ -1,0 +1,172 @@
+"""The numbers of a deployment are those of its moment, whoever counts them and when."""
+
+import asyncio
+import random
+
+import pytest
+from tests.store.conftest import World
+from tests.store.definitions import LOAN_1, LOAN_2
+from tests.store.test_races import LONGER, RING
+
+from statekeep.engine.ids import VersionName
+from statekeep.engine.store import audit, counting, deployments
+from statekeep.engine.store.counting import Uncounted
+from statekeep.engine.store.deployments import Deployment
+
+TALLIES = (
+    "select history_id, configuration_id, actors from tally where deployment_id = :id order by 1, 2"
+)
+
+
+class Died(Exception):
+    """The process ended here."""
+
+
+async def broken_off(world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> Uncounted:
+    """Apply a version and die when its actors were to be counted."""
+
+    async def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(counting, "count", die)
+        with pytest.raises(Died):
+            await world.apply(name)
+    found = await world.database.read(lambda connection: deployments.find(connection, 2))
+    assert isinstance(found, Uncounted)
+    return found
+
+
+async def test_a_count_that_was_broken_off_is_made_up_for_whatever_happened_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.propose("v1", LOAN_1)
+    for number in range(6):
+        await world.spawn(f"paid{number}", "v1", "START", "PAY")
+    await world.spawn("stuck", "v1", "START", "PAY", "UPLOAD", "BACK")
+    await world.spawn("idle", "v1")
+    await world.propose("v2", LOAN_2, parent="v1", path=["START"])
+    approved = (await world.preview("v2")).id
+    await broken_off(world, "v2", monkeypatch)
+    # It has happened, and who asks is told so.
+    assert await world.place("paid1") == ("v2", "income")
+    [decision] = await world.decisions("stuck")
+    assert decision.reason == "NeedsRescue"
+    for number in range(3):
+        await world.answered(f"paid{number}", "VERIFY")
+    await world.answered("idle", "START")
+    await world.spawn("late", "v1", "START")
+    await world.spawn("late2", "v2", "START", "PAY")
+
+    done = await world.apply("v2", approved)
+
+    assert isinstance(done, Deployment)
+    assert (done.migrated, done.stayed, done.needs_rescue) == (6, 1, 1)
+    assert await deployments.count_all(world.database) == 0
+
+
+async def test_upkeep_finds_every_count_that_was_broken_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    await world.propose("v2", LOAN_2, parent="v1")
+    uncounted = await broken_off(world, "v2", monkeypatch)
+    assert await deployments.count_all(world.database) == 1
+    found = await world.database.read(lambda connection: deployments.find(connection, 2))
+    assert isinstance(found, Deployment)
+    assert (found.id, found.migrated) == (uncounted.id, 1)
+
+
+async def test_the_snapshot_and_the_log_count_alike(world: World) -> None:
+    """In a chain, with merges, among events: each deployment is counted again from the log alone."""
+    chance = random.Random(11)
+    await world.propose("v1", RING)
+    names = [f"a{number}" for number in range(40)]
+    for name in names:
+        await world.spawn(name, "v1")
+    family = [("v2", LONGER, "v1"), ("v3", RING, "v2"), ("v4", RING, "v1"), ("v5", LONGER, "v3")]
+    done: list[Deployment] = []
+    for version, definition, parent in family:
+        over = asyncio.Event()
+
+        async def live(over: asyncio.Event = over) -> None:
+            while not over.is_set():
+                some = chance.sample(names, 10)
+                await world.process(*(world.event(n, chance.choice("AABBC")) for n in some))
+
+        async def deploy(version: str = version, over: asyncio.Event = over) -> Deployment:
+            while True:
+                result = await world.apply(version)
+                if isinstance(result, Deployment):
+                    over.set()
+                    return result
+
+        await world.propose(version, definition, parent=parent)
+        _, deployment = await asyncio.gather(live(), deploy())
+        done.append(deployment)
+        await world.spawn(f"young{version}", version)
+    for deployment in done:
+        counted = await world.rows(TALLIES, {"id": deployment.id})
+        await forget(world, deployment)
+        found = await world.database.read(
+            lambda connection, id_=deployment.version_id: deployments.find(connection, id_)  # type: ignore[misc]
+        )
+        again = await deployments.counted(world.database, found)  # type: ignore[arg-type]
+        assert await world.rows(TALLIES, {"id": deployment.id}) == counted
+        assert again == deployment
+
+
+async def forget(world: World, deployment: Deployment) -> None:
+    """Let a deployment look as if nobody had counted."""
+
+    async def work(connection: object) -> None:
+        for statement in (
+            "set local session_replication_role = replica",
+            f"delete from statekeep.tally where deployment_id = {deployment.id}",
+            "update statekeep.deployment set migrated = null, stayed = null, needs_rescue = null"
+            f" where id = {deployment.id}",
+        ):
+            await connection.exec_driver_sql(statement)  # type: ignore[attr-defined]
+
+    await world.database.transact(work)
+
+
+async def test_the_pages_of_a_deployment_and_each_actor_alone_say_the_same(world: World) -> None:
+    chance = random.Random(5)
+    await world.propose("v1", RING)
+    names = [f"a{number:02}" for number in range(30)]
+    for name in names:
+        await world.spawn(name, "v1", *("A" for _ in range(chance.randrange(4))))
+    for version, definition, parent in [
+        ("v2", LONGER, "v1"),
+        ("v3", RING, "v2"),
+        ("v4", LONGER, "v3"),
+    ]:
+        await world.propose(version, definition, parent=parent, path=chance.choice([[], ["A"]]))
+        assert isinstance(await world.apply(version), Deployment)
+        some = chance.sample(names, 12)
+        await world.process(*(world.event(name, chance.choice("AB")) for name in some))
+    alone = {name: await world.decisions(name) for name in names}
+    for version in ("v2", "v3", "v4"):
+        stored_version = await world.rows(
+            "select d.id from deployment d join version v on v.id = d.version_id where v.name = :name",
+            {"name": VersionName(version)},
+        )
+        paged: list[tuple[str, audit.Explained]] = []
+        last = None
+        while True:
+            page = await world.database.read(
+                lambda connection, last=last, id_=stored_version[0][0]: (  # type: ignore[misc]
+                    audit.of_deployment_by_actor(
+                        connection, world.catalogue, id_, after=last, limit=7
+                    )
+                )
+            )
+            paged += page.decisions
+            if (last := page.last) is None:
+                break
+        expected = [
+            (name, one) for name, said in alone.items() for one in said if one.version == version
+        ]
+        assert paged == expected
