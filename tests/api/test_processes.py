@@ -163,6 +163,7 @@ def test_requests_in_flight_are_answered_when_it_is_told_to_stop(
         [(status, body)] = answers
         assert status == 200
         assert body["seq"] == 1  # type: ignore[index]
+        until(lambda: api.process.poll() is not None, "it has stopped, told once")
 
 
 @pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="pgbouncer is not installed")
