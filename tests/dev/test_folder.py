@@ -147,7 +147,7 @@ def test_a_preview_is_approved_in_the_file_and_an_unknown_one_is_not(dev: Dev) -
     assert place(dev.url, "file-1") == ("file", "documents")
     right = {"statekeep.io/approve": preview}
     _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file", annotations=right))
-    dev.line("file-2: Applied", "1 actors migrated")
+    dev.line("file-2: Applied", "1 actor migrated")
     assert place(dev.url, "file-1") == ("file-2", "income")
 
 

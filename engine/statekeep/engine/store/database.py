@@ -28,6 +28,11 @@ from statekeep.engine.store.schema import SCHEMA
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
 
+_NO_SCHEMA = ("42P01", "3F000")
+"""SQLSTATEs of a table, or a schema, that is not there."""
+
+UPGRADE = "run `statekeep db upgrade`"
+
 _LOST_RACE = ("40001", "40P01")
 """SQLSTATEs of a serialization failure and a deadlock."""
 
@@ -68,6 +73,7 @@ class Database:
         Raises:
             StoreUnavailable: Postgres did not answer. Whether the transaction was committed is
                 then unknown.
+            SchemaOutdated: there are no tables of ours.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -129,13 +135,16 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10, prepares: bool = Tr
 async def upgrade(database: Database) -> tuple[str | None, str]:
     """Bring the schema to this release; return the revision before and after.
 
-    Safe to run from several processes at once: the second one waits and finds nothing to do.
+    Safe to run from several processes at once: the second one waits and finds nothing to do. A later release's schema
+    is left as it is.
     """
 
     def run(connection: sa.Connection) -> tuple[str | None, str]:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('statekeep/upgrade'))"))
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         before = _revision(connection)
+        if before is not None and before not in _ours():
+            return before, before
         command.upgrade(_alembic(connection), "head")
         return before, _head()
 
@@ -143,16 +152,19 @@ async def upgrade(database: Database) -> tuple[str | None, str]:
 
 
 async def check(database: Database) -> None:
-    """Return if Postgres answers and its schema is this release's.
+    """Return if Postgres answers and its schema is this release's, or a later one's.
+
+    A revision that we do not know was made after us, and what is made after us lets us go on: the pods of the last
+    release serve while those of the next one start.
 
     Raises:
         StoreUnavailable: it does not answer.
-        SchemaOutdated: another release's schema.
+        SchemaOutdated: an earlier release's schema, or none.
     """
     found = await database.read(lambda connection: connection.run_sync(_revision))
-    if found != _head():
+    if found is None or (found in _ours() and found != _head()):
         raise SchemaOutdated(
-            f"the database is at schema revision {found or 'none'}, this release needs {_head()}"
+            f"the database is at schema revision {found or 'none'}, this release needs {_head()}: {UPGRADE}"
         )
 
 
@@ -166,6 +178,13 @@ def _head() -> str:
     head = ScriptDirectory.from_config(_alembic(None)).get_current_head()
     assert head is not None
     return head
+
+
+@cache
+def _ours() -> frozenset[str]:
+    """Return every revision that this release knows."""
+    script = ScriptDirectory.from_config(_alembic(None))
+    return frozenset(one.revision for one in script.walk_revisions())
 
 
 def _alembic(connection: sa.Connection | None) -> Config:
@@ -182,9 +201,13 @@ def _state(error: sa.exc.DBAPIError) -> str | None:
 
 @asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
-    """Turn every way in which Postgres can fail to answer into ``StoreUnavailable``."""
+    """Turn every way in which Postgres can fail to answer into ``StoreUnavailable``, and say what is not there yet."""
     try:
         yield
+    except sa.exc.ProgrammingError as error:
+        if _state(error) not in _NO_SCHEMA:
+            raise
+        raise SchemaOutdated(f"the database has no tables of StateKeep: {UPGRADE}") from error
     except _UNAVAILABLE as error:
         if isinstance(error, sa.exc.DBAPIError) and _state(error) in _LOST_RACE:
             raise
