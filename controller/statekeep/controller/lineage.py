@@ -77,9 +77,7 @@ def family_findings(
 
 def second_root(machine: MachineName, root: VersionName) -> Finding:
     """Return what is wrong with a root of a machine that has one in force."""
-    message = (
-        f"machine {machine} has the root {root} already, which is applied: name a parentId, or another machine"
-    )
+    message = f"machine {machine} has the root {root} already, which is applied: name a parentId, or another machine"
     return Finding(Code.SECOND_ROOT, "/spec", message)
 
 

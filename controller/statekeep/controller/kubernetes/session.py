@@ -162,7 +162,9 @@ def _document(response: aiohttp.ClientResponse, text: str) -> JsonObject:
     except ValueError as error:
         # A path of no resource has no Status to say so.
         kind = PathUnknown if response.status == HTTPStatus.NOT_FOUND else ClusterUnavailable
-        why = f"the API server answered {response.status}: {text.strip()[:200] or 'it says no more'}"
+        why = (
+            f"the API server answered {response.status}: {text.strip()[:200] or 'it says no more'}"
+        )
         raise kind(why) from error
     return value if isinstance(value, dict) else {}
 

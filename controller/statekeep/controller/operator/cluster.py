@@ -25,9 +25,7 @@ PAGE = 20
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-UNKNOWN = (
-    "the cluster does not know MachineVersions: apply crds/machineversions.yaml, or install the chart"
-)
+UNKNOWN = "the cluster does not know MachineVersions: apply crds/machineversions.yaml, or install the chart"
 
 
 class Cluster:

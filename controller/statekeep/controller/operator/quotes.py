@@ -50,7 +50,9 @@ def _names(pointer: str, definition: JsonObject) -> Iterator[Finding]:
         for field in ("on", "true"):  # the key of a state's events may be lost itself
             events = node.get(field)
             if isinstance(events, dict):
-                yield from (_name(f"{pointer}/on/{n}", "an event", n) for n in _WORDS if n in events)
+                yield from (
+                    _name(f"{pointer}/on/{n}", "an event", n) for n in _WORDS if n in events
+                )
                 break
         states = node.get("states")
         if isinstance(states, dict):

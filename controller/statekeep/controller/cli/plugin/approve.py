@@ -124,7 +124,9 @@ def approve(
         "The operator looks at the actors as they are now: what was not shown is not done, and the version is "
         f"PreviewChanged then. See how it ends: kubectl statekeep status {name}"
     )
-    click.echo(f"Or wait for it: kubectl wait --for=condition=Ready mv/{name} --namespace {namespace}")
+    click.echo(
+        f"Or wait for it: kubectl wait --for=condition=Ready mv/{name} --namespace {namespace}"
+    )
 
 
 def _approve(client: Kubectl, namespace: Namespace, name: str, preview_id: PreviewId) -> None:
