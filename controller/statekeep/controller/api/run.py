@@ -30,7 +30,7 @@ async def run(settings: Settings, stop: asyncio.Event, announce: Announce) -> No
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """Hold a database that is at this release's schema; its keys follow their file."""
+    """Hold a database that is at this release's schema, or a later one's; its keys follow their file."""
     keys = key_files.read(settings.keys_file)
     database = connect(settings.database_url, keys, prepares=settings.prepares)
     try:
