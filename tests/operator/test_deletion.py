@@ -99,8 +99,10 @@ def test_pruning_removes_what_neither_the_cluster_nor_anybody_else_needs(
 async def test_what_was_pruned_though_it_is_declared_is_stored_again(
     story: Story, shared_url: str, tmp_path: Path
 ) -> None:
-    story.apply("v1", definition=LOAN_1)
+    story.apply("v1", machine="m", definition=LOAN_1)
     story.becomes("v1", "Applied")
+    story.apply("rival", machine="m", definition=LOAN_1)
+    story.becomes("rival", "Invalid")
     before = story.get("v1")
     nothing = tmp_path / "nothing"
     nothing.mkdir()

@@ -95,11 +95,7 @@ class Cluster:
             body=patch,
             kind="application/json-patch+json",
         )
-        if code in (
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-        ):
+        if _is_outdated(code, value):
             raise StatusRefused(f"{resource.key}: {message(value)}")
         return read_resource(expect(code, value))
 
@@ -114,6 +110,13 @@ class Cluster:
             return await self._session.ask(method, path, **options)
         except PathUnknown as error:
             raise ClusterUnavailable(UNKNOWN) from error
+
+
+def _is_outdated(code: int, value: JsonObject) -> bool:
+    """Return whether a write was refused for the revision it names; a status that the schema refuses is our mistake."""
+    if code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return " is invalid: " not in message(value)
+    return code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 def _path(namespace: Namespace | None, *rest: str) -> str:

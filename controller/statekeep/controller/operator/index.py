@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from statekeep.controller.lineage import Parents, Roots
 from statekeep.controller.operator.resource import Key, Resource, error_codes, ready_reason
+from statekeep.controller.standing import Applied
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 
 
@@ -78,12 +79,20 @@ class Index:
         }
 
     def roots(self, namespace: Namespace) -> Roots:
-        """Return the roots that the objects of a namespace declare, by machine."""
-        roots: dict[MachineName, frozenset[VersionName]] = {}
+        """Return the roots that the objects of a namespace declare, by machine.
+
+        One that was in force is the only one, even where the database does not know it any more.
+        """
+        declared: dict[MachineName, dict[VersionName, bool]] = {}
         for key, entry in self._entries.items():
             if key.namespace == namespace and entry.is_root and entry.machine is not None:
-                roots[entry.machine] = roots.get(entry.machine, frozenset()) | {key.name}
-        return roots
+                roots = declared.setdefault(entry.machine, {})
+                roots[key.name] = entry.reason == Applied.__name__
+        return {
+            machine: frozenset(name for name, was_applied in roots.items() if was_applied)
+            or frozenset(roots)
+            for machine, roots in declared.items()
+        }
 
     def machine(self, key: Key) -> MachineName | None:
         """Return the machine of an object, as far as its ancestors that are there say."""

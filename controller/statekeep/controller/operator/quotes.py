@@ -36,7 +36,8 @@ def with_lost_quotes(outcome: Outcome, document: JsonObject) -> Outcome:
         case Invalid(findings):
             values = (_value(finding.pointer, document) for finding in findings)
             found = [*names, *islice((one for one in values if one is not None), MAX_PLACES)]
-            return replace(outcome, standing=Invalid((*findings, *dict.fromkeys(found))))
+            # First, since they are the cause of the others.
+            return replace(outcome, standing=Invalid((*dict.fromkeys(found), *findings)))
         case _:
             warnings = (replace(one, severity=Severity.WARNING) for one in names)
             return replace(outcome, warnings=(*outcome.warnings, *warnings))
