@@ -80,3 +80,40 @@ def test_a_namespace_without_applied_versions_is_said_to_be_so(run: Run) -> None
     nothing = run(*run.manifests, "-n", "elsewhere")
     assert nothing.exit_code == 0
     assert "no applied version" in nothing.output
+
+
+def test_the_question_says_by_what_it_goes(run: Run) -> None:
+    asked = run(*run.manifests, answer="n\n")
+    assert f"for good? the folder {run.folder} declares 1 version" in asked.output
+
+
+def test_where_nothing_is_declared_nothing_is_removed_unless_that_is_meant(
+    run: Run, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused = run("--manifests", str(empty), "--yes")
+    assert refused.exit_code == 1
+    assert "declares 0 versions, none of the 3 versions that the database has applied" in str(
+        refused.exception
+    )
+    meant = run("--manifests", str(empty), "--yes", "--none-declared")
+    assert meant.exit_code == 0, meant.output
+    assert "default/declared: removed" in meant.output
+    assert "default/forgotten: removed" in meant.output
+    assert "inhabited: removed" not in meant.output
+
+
+def test_what_is_declared_while_the_question_is_open_is_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def declare(text: str, **_: object) -> bool:
+        assert "Remove 1 version" in text
+        manifest = DECLARED.replace("name: declared", "name: forgotten")
+        (run.folder / "forgotten.yaml").write_text(manifest)
+        return True
+
+    monkeypatch.setattr("click.confirm", declare)
+    kept = run(*run.manifests)
+    assert kept.exit_code == 0, kept.output
+    assert "default/forgotten: kept: its manifest is there by now" in kept.output

@@ -13,6 +13,7 @@ from tests.operator.process import Operator
 from tests.operator.story import Story, begin
 from tests.store.definitions import LOAN_1, LOAN_2
 
+from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.controller.kubernetes.session import login
 from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.errors import StatusRefused
@@ -70,6 +71,10 @@ async def test_a_status_is_written_only_against_what_was_read(
     again = await session.find(key)
     assert again is not None
     assert (await session.write_status(again, {"machine": "fresh"})).status == {"machine": "fresh"}
+    fresh = await session.find(key)
+    assert fresh is not None
+    with pytest.raises(ClusterUnavailable, match=r"status\.machine"):
+        await session.write_status(fresh, {"machine": 1})
     apart.delete("v1")
     with pytest.raises(StatusRefused):
         await session.write_status(again, {"machine": "gone"})

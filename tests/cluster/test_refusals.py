@@ -45,16 +45,19 @@ class Desk:
             "spec": kept,
         }
 
-    def stand(self, applied: str) -> None:
+    def stand(self, applied: str, ready: str = "Applied") -> None:
         """Write a status as the operator does, as far as the rules read it."""
-        condition = {
-            "type": "Applied",
-            "status": applied,
-            "reason": "Applied",
-            "message": "",
-            "lastTransitionTime": "2026-01-02T03:04:05Z",
-        }
-        self.api_server.write_status((self.namespace, self.name), {"conditions": [condition]})
+        conditions = [
+            {
+                "type": kind,
+                "status": applied,
+                "reason": reason,
+                "message": "",
+                "lastTransitionTime": "2026-01-02T03:04:05Z",
+            }
+            for kind, reason in (("Ready", ready), ("Applied", "Applied"))
+        ]
+        self.api_server.write_status((self.namespace, self.name), {"conditions": conditions})
 
 
 @pytest.fixture
@@ -152,6 +155,16 @@ def test_what_is_applied_is_frozen(desk: Desk, edit: str) -> None:
     )
     with pytest.raises(Refused, match=message):
         desk.apply(**CHILD | fields)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_is_not_what_was_applied_may_be_mended(desk: Desk, edit: str) -> None:
+    desk.apply(**CHILD | EDITS[edit][0])
+    desk.stand("True", ready="Immutable")
+    assert desk.apply(**CHILD)["metadata"]["generation"] == 2
+    desk.stand("True")
+    with pytest.raises(Refused, match="cannot change"):
+        desk.apply(**CHILD | EDITS[edit][0])
 
 
 @pytest.mark.parametrize("field", ["machine", "parentId", "historyPath"])

@@ -1,5 +1,6 @@
 """Where a version stands: every reason of ``Ready``, reached over a real store."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -334,6 +335,20 @@ async def test_of_two_roots_that_are_declared_together_neither_is_applied(
         outcome = await reconcile(manifest, {}, database, roots=roots_of(manifests))
         assert isinstance(outcome.standing, Invalid)
         assert [found.code for found in outcome.standing.findings] == ["second-root"]
+
+
+async def test_of_two_roots_at_one_moment_one_is_applied(submit: Reconcile) -> None:
+    names = [f"v{number}" for number in range(5)]
+    outcomes = await asyncio.gather(*(submit(n, machine="m", definition=LOAN_1) for n in names))
+    [winner] = [
+        name
+        for name, outcome in zip(names, outcomes, strict=True)
+        if isinstance(outcome.standing, Applied)
+    ]
+    for outcome in outcomes:
+        if isinstance(outcome.standing, Invalid):
+            assert f"has the root {winner} already" in ready(outcome)[2]
+    assert sum(isinstance(outcome.standing, Invalid) for outcome in outcomes) == 4
 
 
 async def test_a_policy_that_is_edited_after_the_migration_is_said_to_have_no_effect(

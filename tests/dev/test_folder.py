@@ -139,7 +139,7 @@ def test_a_preview_is_approved_in_the_file_and_an_unknown_one_is_not(dev: Dev) -
     _root(dev, "file")
     spawn(dev.url, "file-1", "file", "START", "PAY")
     _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file"))
-    dev.line("file-2: AwaitingApproval", "1 of 1 actors")
+    dev.line("file-2: AwaitingApproval", "1 of 1 actor")
     preview = _preview(dev, "file-2")
     wrong = {"statekeep.io/approve": "0" * 32}
     _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file", annotations=wrong))
@@ -147,7 +147,7 @@ def test_a_preview_is_approved_in_the_file_and_an_unknown_one_is_not(dev: Dev) -
     assert place(dev.url, "file-1") == ("file", "documents")
     right = {"statekeep.io/approve": preview}
     _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file", annotations=right))
-    dev.line("file-2: Applied", "1 actors migrated")
+    dev.line("file-2: Applied", "1 actor migrated")
     assert place(dev.url, "file-1") == ("file-2", "income")
 
 
@@ -155,7 +155,7 @@ def test_a_stale_approval_moves_nobody_and_says_what_to_approve_instead(dev: Dev
     _root(dev, "stale")
     spawn(dev.url, "stale-1", "stale", "START")
     _write(dev, "stale-2", manifest("stale-2", LOAN_2, parent="stale"))
-    dev.line("stale-2: AwaitingApproval", "1 of 1 actors")
+    dev.line("stale-2: AwaitingApproval", "1 of 1 actor")
     preview = _preview(dev, "stale-2")
     spawn(dev.url, "stale-2", "stale", "START", "PAY")
     old = {"statekeep.io/approve": preview}
@@ -174,7 +174,7 @@ def test_an_approval_of_what_was_edited_since_moves_nobody(dev: Dev) -> None:
     _root(dev, "edited")
     spawn(dev.url, "edited-1", "edited", "START", "PAY")
     _write(dev, "edited-2", manifest("edited-2", LOAN_2, parent="edited"))
-    dev.line("edited-2: AwaitingApproval", "1 of 1 actors")
+    dev.line("edited-2: AwaitingApproval", "1 of 1 actor")
     old = {"statekeep.io/approve": _preview(dev, "edited-2")}
     text = manifest("edited-2", LOAN_2, parent="edited", path=["START"], annotations=old)
     _write(dev, "edited-2", text)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 from tests.dev.calls import call, get, place, spawn
 from tests.dev.conftest import LOAN_1, ground, manifest
 from tests.dev.process import ENVIRONMENT, PATIENCE_S, Dev, gone, statekeep, until
@@ -18,9 +19,10 @@ from tests.dev.process import ENVIRONMENT, PATIENCE_S, Dev, gone, statekeep, unt
 from statekeep.controller.api import server as api_server
 from statekeep.controller.api.app import create
 from statekeep.controller.api.server import SHUTDOWN_S
-from statekeep.controller.dev import postgres
+from statekeep.controller.dev import postgres, server, workspace
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.engine.store.database import Database
+from statekeep.engine.store.keyring import new_key_ring_text
 
 ENDLESS = (
     b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
@@ -120,6 +122,18 @@ def test_a_database_that_was_half_made_when_the_power_went_is_made_again() -> No
         assert (home / "postgres" / "data" / "PG_VERSION").exists()
         assert not draft.exists()
         server.close()
+
+
+async def test_a_key_that_is_put_first_seals_without_a_restart(home: Path) -> None:
+    data = home / ".statekeep"
+    with workspace.claimed(data):
+        async with server._database(data, Console(quiet=True)) as database:
+            path = workspace.keys_path(data)
+            first = new_key_ring_text()
+            path.write_text(first + path.read_text())
+            async with asyncio.timeout(PATIENCE_S):
+                while database.keys.sealing != first.partition(":")[0]:  # noqa: ASYNC110  (a file announces nothing)
+                    await asyncio.sleep(0.05)
 
 
 def test_a_second_one_on_the_same_data_is_refused_in_one_line(dev: Dev) -> None:

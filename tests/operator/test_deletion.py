@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.operator.patience import until
 from tests.operator.process import Operator
@@ -22,6 +23,12 @@ async def is_stored(story: Story, name: str) -> bool:
         return version is not None
 
     return await story.world.database.read(find)
+
+
+def stored_names(database_url: str, namespace: str) -> list[str]:
+    query = "select name from statekeep.version where namespace = %s order by name"
+    with psycopg.connect(database_url) as connection:
+        return [name for (name,) in connection.execute(query, [namespace])]
 
 
 async def test_a_version_that_was_never_applied_is_withdrawn(
@@ -51,8 +58,28 @@ async def test_an_applied_version_goes_on_and_is_adopted_again(story: Story) -> 
     story.apply("v2", **spec)
     assert story.becomes("v2", "Applied")["migration"] == migration
     story.delete("v2")
-    story.apply("v2", parentId="v1", definition=LOAN_1)
-    story.becomes("v2", "Immutable")
+    other: Any = {"parentId": "v1", "historyPath": ["PAY"], "definition": LOAN_1}
+    story.apply("v2", machine="m", **other)
+    story.becomes("v2", "Immutable", saying="apply the manifest again as it was applied")
+    # Neither what is wrong nor another mistake is frozen; what is right is, once it stands there again.
+    story.apply("v2", **other)
+    story.apply("v2", **spec)
+    assert story.becomes("v2", "Applied")["migration"] == migration
+
+
+def prune(story: Story, database_url: str, config: Path, *arguments: str) -> str:
+    """Run ``statekeep versions prune`` in the namespace of a story; return what it prints."""
+    pruned = subprocess.run(
+        [
+            *(sys.executable, "-m", "statekeep.controller.cli.main", "versions", "prune", "--yes"),
+            *("--database-url", database_url, "--namespace", story.namespace, *arguments),
+        ],
+        env={**os.environ, "KUBECONFIG": str(story.kubernetes.kubeconfig(config))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return pruned.stdout
 
 
 def test_pruning_removes_what_neither_the_cluster_nor_anybody_else_needs(
@@ -62,20 +89,42 @@ def test_pruning_removes_what_neither_the_cluster_nor_anybody_else_needs(
         story.apply(name, machine=name, definition=LOAN_1)
         story.becomes(name, "Applied")
     story.delete("gone")
-    pruned = subprocess.run(
-        [
-            *(sys.executable, "-m", "statekeep.controller.cli.main", "versions", "prune", "--yes"),
-            *("--database-url", shared_url, "--namespace", story.namespace),
-        ],
-        env={**os.environ, "KUBECONFIG": str(story.kubernetes.kubeconfig(tmp_path / "config"))},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert pruned.stdout.splitlines()[-1] == f"{story.namespace}/gone: removed"
-    assert "here: removed" not in pruned.stdout
+    pruned = prune(story, shared_url, tmp_path / "config")
+    assert pruned.splitlines()[-1] == f"{story.namespace}/gone: removed"
+    assert "here: removed" not in pruned
     story.apply("gone", machine="gone", definition=LOAN_2)
     story.becomes("gone", "Applied")
+
+
+async def test_what_was_pruned_though_it_is_declared_is_stored_again(
+    story: Story, shared_url: str, tmp_path: Path
+) -> None:
+    story.apply("v1", machine="m", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    story.apply("rival", machine="m", definition=LOAN_1)
+    story.becomes("rival", "Invalid")
+    before = story.get("v1")
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    empty = ("--manifests", str(nothing), "--none-declared")
+    assert "v1: removed" in prune(story, shared_url, tmp_path / "config", *empty)
+    until(lambda: stored_names(shared_url, story.namespace) == ["v1"], "the version again")
+    await story.world.spawn("a", "v1", "START")
+    assert story.get("v1") == before
+
+
+def test_another_root_follows_once_the_one_in_force_is_pruned(
+    story: Story, shared_url: str, tmp_path: Path
+) -> None:
+    story.apply("first", machine="m", definition=LOAN_1)
+    story.becomes("first", "Applied")
+    story.apply("second", machine="m", definition=LOAN_1)
+    story.becomes("second", "Invalid", saying="machine m has the root first already")
+    story.delete("first")
+    story.apply("kept", definition=LOAN_1)
+    story.becomes("kept", "Applied")
+    assert "first: removed" in prune(story, shared_url, tmp_path / "config")
+    story.becomes("second", "Applied")
 
 
 def test_children_learn_that_their_parent_went(story: Story) -> None:

@@ -97,6 +97,24 @@ def test_what_happened_while_no_operator_ran_is_made_up_for(stage: Stage) -> Non
     until(lambda: second.metric("statekeep_operator_withdrawals_total") == 1, "the withdrawal")
 
 
+def test_of_two_roots_neither_is_applied_until_one_goes(stage: Stage) -> None:
+    story = stage.story
+    for name in ("one", "two"):
+        story.apply(name, machine="m", definition=LOAN_1)
+    operator = stage.start("--refresh", "3600", "--sweep", "3600")
+    story.becomes("one", "Invalid", saying="two is a root of machine m too")
+    story.becomes("two", "Invalid", saying="one is a root of machine m too")
+    story.apply("three", machine="m", definition=LOAN_1)
+    story.becomes("three", "Invalid")
+    story.apply("three", parentId="two", definition=LOAN_2)
+    story.becomes("three", "AwaitingParent")
+    assert story.status("three")["machine"] == "m"
+    story.delete("one")
+    story.becomes("two", "Applied")
+    story.becomes("three", "AwaitingApproval")
+    assert "Traceback" not in operator.log
+
+
 async def test_two_operators_do_what_one_does(stage: Stage) -> None:
     story = stage.story
     both = [stage.start(), stage.start()]

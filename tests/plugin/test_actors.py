@@ -112,7 +112,7 @@ async def test_a_manifest_is_previewed_through_the_forward(world: World, plugin:
     file = plugin.home / "loan-2.json"
     file.write_text(json.dumps(document))
     done = await run(plugin, "preview", "-f", str(file))
-    assert "1 of 1 actors on loan-1 would migrate" in done.out
+    assert "1 of 1 actor on loan-1 would migrate" in done.out
     done = await run(plugin, "preview", "-f", str(file), "--format", "markdown")
     assert "```mermaid" in done.out
     assert forwards(plugin).count("ended") == 2

@@ -10,6 +10,7 @@ from tests.store.conftest import World
 from tests.store.definitions import LOAN_1
 
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
+from statekeep.engine.store import versions
 from statekeep.engine.store.database import Database, check, connect, upgrade
 from statekeep.engine.store.schema import SCHEMA, metadata
 
@@ -38,6 +39,29 @@ async def test_a_database_without_our_schema_is_named_as_such(embedded: object) 
     with pytest.raises(SchemaOutdated, match="revision none"):
         await check(database)
     await database.close()
+
+
+async def test_a_later_schema_is_as_good_and_left_alone(
+    database: Database, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update statekeep.alembic_version set version_num = 'later'")
+    await check(database)
+    assert await upgrade(database) == ("later", "later")
+
+
+async def test_an_earlier_schema_is_not_enough(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update statekeep.alembic_version set version_num = '0001'")
+    with pytest.raises(SchemaOutdated, match="run `statekeep db upgrade`"):
+        await check(database)
+
+
+async def test_tables_that_went_are_no_outage(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("drop schema statekeep cascade")
+    with pytest.raises(SchemaOutdated, match="run `statekeep db upgrade`"):
+        await database.read(versions.names)
 
 
 async def test_an_unreachable_database_is_unavailable_not_a_driver_error() -> None:

@@ -74,9 +74,18 @@ def summary(preview: Preview) -> str:
     '0 of 0 actors would migrate, 0 would stay, 0 need a rescue'
     """
     return (
-        f"{preview.would_migrate:,} of {preview.evaluated:,} actors would migrate, "
+        f"{preview.would_migrate:,} of {actors(preview.evaluated)} would migrate, "
         f"{preview.would_stay:,} would stay, {preview.needs_rescue:,} need a rescue"
     )
+
+
+def actors(count: int) -> str:
+    """Return so many actors.
+
+    >>> actors(1), actors(2000)
+    ('1 actor', '2,000 actors')
+    """
+    return f"{count:,} actor{'' if count == 1 else 's'}"
 
 
 def _valid(outcome: Outcome, message: str) -> tuple[str, str]:
@@ -121,7 +130,7 @@ def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
         case Applied(deployment):
             return True, "Applied", _deployed(deployment)
         case Immutable():
-            return True, "Applied", "as it was before the edit"
+            return True, "Applied", "as it was applied, not as the manifest has it now"
         case DatabaseUnavailable():
             return None, "DatabaseUnavailable", ""
         case _:
@@ -154,10 +163,11 @@ def _message(outcome: Outcome) -> str:
         case Immutable(fields):
             return (
                 f"the version is applied and its {', '.join(fields)} cannot change; nothing was "
-                "changed: restore the manifest, and make a new version with this one as its parent"
+                "changed: apply the manifest again as it was applied, and put the change into a new version with "
+                "this one as its parent"
             )
-        case DatabaseUnavailable():
-            return "Postgres does not answer; nothing is lost, and this is tried again by itself"
+        case DatabaseUnavailable(problem):
+            return f"{problem}; nothing is lost, and this is tried again by itself"
         case other:
             assert_never(other)
 
@@ -173,7 +183,7 @@ def _deployed(deployment: Deployment | None) -> str:
     if deployment is None:
         return "new actors can be spawned on it"
     return (
-        f"{deployment.migrated:,} actors migrated, {deployment.stayed:,} stayed, "
+        f"{actors(deployment.migrated)} migrated, {deployment.stayed:,} stayed, "
         f"{deployment.needs_rescue:,} need a rescue"
     )
 

@@ -42,10 +42,11 @@ def _problems(family: Family) -> Iterator[Problem]:
     machines = _machines(family)
     for name, (manifest, one) in family.items():
         rivals = roots[manifest.machine or MachineName(name)]
-        root = next((rival for rival in rivals if rival != name), None)
+        rival = next((other for other in rivals if other != name), None)
         above = manifest.parent_id
         parent = Relative(above, machines[above]) if above in machines and above else None
-        yield from map(one.document.problem, family_findings(manifest, parents, root, parent))
+        findings = family_findings(manifest, parents, parent, rival=rival)
+        yield from map(one.document.problem, findings)
         if one.machine is not None:
             for finding in lost_events(one.machine, _ancestors(manifest, family)):
                 yield one.document.problem(finding.under(DEFINITION))

@@ -9,7 +9,8 @@ rotation needs.
 import asyncio
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from statekeep.engine.errors import KeyRingInvalid
@@ -45,6 +46,16 @@ async def follow(path: Path, holder: KeyHolder) -> None:
     while True:
         await asyncio.sleep(POLL_S)
         await asyncio.to_thread(follower.look)
+
+
+@asynccontextmanager
+async def following(path: Path, holder: KeyHolder) -> AsyncIterator[None]:
+    """Follow the ring on disk while the context is open."""
+    task = asyncio.create_task(follow(path, holder))
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 class Follower:

@@ -35,26 +35,36 @@ def machine_of(manifest: Manifest, inherited: MachineName | None) -> MachineName
 
 
 def family_findings(
-    manifest: Manifest, parents: Parents, root: VersionName | None, parent: Relative | None
+    manifest: Manifest,
+    parents: Parents,
+    parent: Relative | None,
+    *,
+    root: VersionName | None = None,
+    rival: VersionName | None = None,
 ) -> Iterator[Finding]:
     """Yield what is wrong with the place of a version in its family.
 
     Args:
         manifest: the version.
         parents: of every known manifest in its namespace.
-        root: of the machine that the version belongs to, if it is a root itself; ``None`` if there is none yet.
         parent: of the version, where it is known.
+        root: of the machine that the version belongs to, if it is a root itself; ``None`` if none is in force yet.
+        rival: another version that is declared as the root of that machine.
     """
     if circle := circle_of(manifest, parents):
         chain = " → ".join(circle)
         message = f"the parents go in a circle ({chain}): give one of them another parentId"
         yield Finding(Code.PARENT_CIRCLE, "/spec/parentId", message)
-    if manifest.parent_id is None and root not in (None, manifest.name):
-        message = (
-            f"machine {manifest.machine or manifest.name} has the root {root} already: "
-            "name a parentId, or another machine"
-        )
-        yield Finding(Code.SECOND_ROOT, "/spec", message)
+    if manifest.parent_id is None:
+        machine = manifest.machine or MachineName(manifest.name)
+        if root is not None and root != manifest.name:
+            yield second_root(machine, root)
+        elif root is None and rival is not None:
+            message = (
+                f"{rival} is a root of machine {machine} too, and a machine has one: let one of the two name a "
+                "parentId, or another machine"
+            )
+            yield Finding(Code.SECOND_ROOT, "/spec", message)
     if parent is None or parent.machine is None:
         return
     if manifest.machine not in (None, parent.machine):
@@ -63,6 +73,12 @@ def family_findings(
             f"{manifest.machine}: write machine: {parent.machine}, or leave it out"
         )
         yield Finding(Code.MACHINE_DIFFERS, "/spec/machine", message)
+
+
+def second_root(machine: MachineName, root: VersionName) -> Finding:
+    """Return what is wrong with a root of a machine that has one in force."""
+    message = f"machine {machine} has the root {root} already, which is applied: name a parentId, or another machine"
+    return Finding(Code.SECOND_ROOT, "/spec", message)
 
 
 def roots_of(manifests: Iterable[Manifest]) -> Roots:

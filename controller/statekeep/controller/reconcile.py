@@ -16,7 +16,14 @@ from types import MappingProxyType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.frozen import InForce, differences
-from statekeep.controller.lineage import Parents, Relative, Roots, family_findings, machine_of
+from statekeep.controller.lineage import (
+    Parents,
+    Relative,
+    Roots,
+    family_findings,
+    machine_of,
+    second_root,
+)
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.controller.standing import (
@@ -31,7 +38,7 @@ from statekeep.controller.standing import (
     Standing,
 )
 from statekeep.engine import finding
-from statekeep.engine.errors import StoreUnavailable
+from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
 from statekeep.engine.json import JsonObject, canonical
@@ -76,6 +83,9 @@ class _Known:
     root: VersionName | None
     """The root of the machine that the manifest would belong to."""
 
+    rival: VersionName | None = None
+    """Another manifest that would be that root."""
+
 
 async def reconcile(
     manifest: Manifest, parents: Parents, database: Database, *, roots: Roots = MappingProxyType({})
@@ -86,7 +96,8 @@ async def reconcile(
         manifest: as its author declares it.
         parents: of every manifest in the namespace, to find a circle before anybody waits in it.
         database: everything else.
-        roots: of the same manifests; of two that are not applied yet, neither is.
+        roots: of the same manifests; of two that are not applied yet, neither is, since what is applied stays: their
+            author has to choose.
     """
     namespace = manifest.namespace or DEFAULT_NAMESPACE
     findings = await asyncio.to_thread(_examined, manifest.definition)
@@ -94,7 +105,7 @@ async def reconcile(
     try:
         known = await _gather(database, namespace, manifest)
         warnings = finding.warnings(findings)
-        known = replace(known, root=known.root or _rival(manifest, roots))
+        known = replace(known, rival=_rival(manifest, roots))
         standing = _refusal(manifest, parents, known, finding.errors(findings))
         if standing is not None:
             if isinstance(standing, Applied) and known.stored is not None:
@@ -109,6 +120,9 @@ async def reconcile(
         return await _go_on(database, namespace, manifest, version, known.parent, warnings)
     except StoreUnavailable:
         return Outcome(DatabaseUnavailable(), manifest.machine, finding.warnings(findings))
+    except SchemaOutdated as error:
+        standing = DatabaseUnavailable(str(error))
+        return Outcome(standing, manifest.machine, finding.warnings(findings))
 
 
 def _examined(definition: JsonObject) -> tuple[Finding, ...]:
@@ -179,7 +193,10 @@ def _refusal(
     if known.stored is not None and known.stored.is_applied:
         differing = _differences(manifest, known.stored, errors)
         return Immutable(differing) if differing else Applied(known.deployment)
-    errors = [*errors, *family_findings(manifest, parents, known.root, _relative(known.parent))]
+    family = family_findings(
+        manifest, parents, _relative(known.parent), root=known.root, rival=known.rival
+    )
+    errors = [*errors, *family]
     if errors:
         return Invalid(tuple(errors))
     if manifest.parent_id is not None and (known.parent is None or not known.parent.is_applied):
@@ -222,11 +239,16 @@ async def _apply_root(
     """Put a root in force: there is nobody to move, so there is nothing to approve."""
     machine = manifest.machine or MachineName(manifest.name)
 
-    async def work(connection: AsyncConnection) -> None:
-        stored = await versions.propose(connection, namespace, machine, version, None)
-        await versions.mark_applied(connection, stored.id)
+    async def work(connection: AsyncConnection) -> VersionName:
+        root = await versions.claim_root(connection, namespace, machine, version.name)
+        if root == version.name:
+            stored = await versions.propose(connection, namespace, machine, version, None)
+            await versions.mark_applied(connection, stored.id)
+        return root
 
-    await database.transact(work)
+    root = await database.transact(work)
+    if root != version.name:  # it came while we looked
+        return Outcome(Invalid((second_root(machine, root),)), machine, warnings)
     return Outcome(Applied(None), machine, warnings)
 
 

@@ -68,7 +68,9 @@ class Immutable:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUnavailable:
-    """Postgres does not answer; nothing is known, nothing was done."""
+    """Postgres does not answer, or not with our tables; nothing is known, nothing was done."""
+
+    problem: str = "Postgres does not answer"
 
 
 Standing = (

@@ -8,7 +8,7 @@ StatekeepError
 ├── DatabaseUrlInvalid      the URL of the database cannot be used; its owner can help
 ├── SealBroken              a stored value does not decrypt; stop, tell a human
 ├── StoreUnavailable        Postgres did not answer; try again
-├── SchemaOutdated          the database is not at this release's schema; migrate it
+├── SchemaOutdated          the database is not at this release's schema yet; migrate it
 └── VersionUnknown          nothing was applied under that name; the caller can help
 """
 
@@ -60,7 +60,7 @@ class StoreUnavailable(StatekeepError):
 
 
 class SchemaOutdated(StatekeepError):
-    """The schema of the database is not the one this release works with."""
+    """The schema of the database is older than this release, or not there."""
 
 
 class VersionUnknown(StatekeepError):

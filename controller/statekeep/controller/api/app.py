@@ -48,7 +48,7 @@ def create(
     """Return the application; the database is the caller's to close.
 
     Args:
-        database: connected, its schema this release's.
+        database: connected, its schema this release's, or a later one's.
         namespace: what a path without a namespace means, to callers who have none of their own.
         guards: who asks the callers of the routes who they are, and lives as long as the application;
             without any, nobody is asked.

@@ -22,7 +22,7 @@ async def live(_: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """Ask whether it can serve.
 
-    Postgres answers too, and its schema is this release's.
+    Postgres answers too, and its schema is this release's, or a later one's.
     """
     try:
         await database.check(state(request).database)

@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from statekeep.controller.api.kinds import TYPE_BASE
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
-from statekeep.engine.errors import SealBroken, StoreUnavailable, VersionUnknown
+from statekeep.engine.errors import SchemaOutdated, SealBroken, StoreUnavailable, VersionUnknown
 from statekeep.engine.finding import Finding
 
 _log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ RETRY_AFTER_S = 1
 
 MAX_HEAD_BYTES = 8_190
 """Of the line with the URL, and of one header: aiohttp's own limit, and enough for a ServiceAccount's token."""
+
+_SILENT = "the database does not answer; retry"
 
 CALLER_GONE = 499
 """Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
@@ -96,7 +98,14 @@ def translated(error: Exception) -> Problem:
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "database-unavailable",
-                "the database does not answer; retry with the same Idempotency-Key",
+                f"{_SILENT} with the same Idempotency-Key",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case SchemaOutdated():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "not-ready",
+                str(error),
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case ClusterUnavailable():
@@ -156,11 +165,18 @@ def unparsed(status: HTTPStatus, error: BaseException | None) -> Problem:
 def logged(error: Exception, request: web.Request) -> Problem:
     """Return the problem for an error; write down what nobody expected."""
     problem = translated(error)
+    if isinstance(error, StoreUnavailable) and not _is_write(request):
+        problem.detail = _SILENT
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         note(problem.kind, _cause(error))
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("request failed: %s %s", request.method, request.path, exc_info=error)
     return problem
+
+
+def _is_write(request: web.Request) -> bool:
+    """Return whether a call changes anything; a preview is a POST that does not."""
+    return request.method == "POST" and not request.path.endswith("/previews")
 
 
 def note(kind: str, text: str) -> None:

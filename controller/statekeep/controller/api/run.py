@@ -30,15 +30,14 @@ async def run(settings: Settings, stop: asyncio.Event, announce: Announce) -> No
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """Hold a database that is at this release's schema; its keys follow their file."""
+    """Hold a database that is at this release's schema, or a later one's; its keys follow their file."""
     keys = key_files.read(settings.keys_file)
     database = connect(settings.database_url, keys, prepares=settings.prepares)
-    following = asyncio.create_task(key_files.follow(settings.keys_file, database.holder))
     try:
-        await check(database)
-        yield database
+        async with key_files.following(settings.keys_file, database.holder):
+            await check(database)
+            yield database
     finally:
-        following.cancel()
         await database.close()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from statekeep.controller.cli.markdown import code, escaped, table
+from statekeep.controller.conditions import actors
 from statekeep.controller.diagram.mermaid import Actors, diagram
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Approval, Manifest
 from statekeep.engine.statechart.machine import Machine
@@ -95,7 +96,7 @@ def summary(manifest: Manifest, preview: Any) -> str:
     counts = preview["actors"]
     rescue = f"{counts['needsRescue']:,} need a rescue"
     return (
-        f"**{counts['wouldMigrate']:,}** of {counts['evaluated']:,} actors on `{manifest.parent_id}` would migrate, "
+        f"**{counts['wouldMigrate']:,}** of {actors(counts['evaluated'])} on `{manifest.parent_id}` would migrate, "
         f"**{counts['wouldStay']:,}** would stay, {f'**{rescue}**' if counts['needsRescue'] else rescue}. "
         f"Preview `{preview['id']}`."
     )

@@ -15,6 +15,7 @@ from statekeep.controller.cli.checked import choose
 from statekeep.controller.cli.comment import comment, root_comment, root_sentence
 from statekeep.controller.cli.printable import printable
 from statekeep.controller.cli.tables import preview_tables
+from statekeep.controller.conditions import actors
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.ids import Namespace
 from statekeep.engine.json import JsonObject
@@ -152,7 +153,7 @@ def _print_tables(manifest: Manifest, answer: Any) -> None:
         click.secho("warning", fg="yellow", bold=True, nl=False)
         click.echo(printable(f"[{warning['code']}] {warning['pointer']}: {warning['message']}"))
     click.echo(
-        f"{counts['wouldMigrate']:,} of {counts['evaluated']:,} actors on {manifest.parent_id} would migrate, "
+        f"{counts['wouldMigrate']:,} of {actors(counts['evaluated'])} on {manifest.parent_id} would migrate, "
         f"{counts['wouldStay']:,} would stay, {counts['needsRescue']:,} need a rescue"
     )
     for table in preview_tables(answer):

@@ -1,7 +1,8 @@
 """``statekeep versions``: look after the versions that the database holds."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from statekeep.controller.cli.database import database_url, keyless
-from statekeep.controller.kubernetes.session import login
+from statekeep.controller.kubernetes.session import login, place
 from statekeep.controller.manifest.folder import read_folder
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.controller.operator.cluster import Cluster
@@ -17,7 +18,7 @@ from statekeep.engine import finding
 from statekeep.engine.errors import StatekeepError
 from statekeep.engine.ids import Namespace, VersionName
 from statekeep.engine.store import pruning
-from statekeep.engine.store.database import check
+from statekeep.engine.store.database import Database, check
 from statekeep.engine.store.pruning import Candidate
 
 Name = tuple[Namespace, VersionName]
@@ -25,6 +26,37 @@ Name = tuple[Namespace, VersionName]
 
 class ManifestsUnreadable(StatekeepError):
     """What is declared cannot be known, so nothing may be removed."""
+
+
+class NothingDeclared(StatekeepError):
+    """None of what is stored is declared there, which is more often the wrong place than meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """Where versions are declared: a folder, or a cluster."""
+
+    namespaces: Sequence[Namespace]
+    """None named: all."""
+
+    manifests: Path | None
+    """``None``: the cluster that ``login`` leads to."""
+
+    def place(self) -> str:
+        """Return the place as people call it."""
+        if self.manifests is not None:
+            return f"the folder {self.manifests}"
+        return place()
+
+    async def names(self) -> Collection[Name]:
+        """Return the name of every version that somebody declares at this moment."""
+        if self.manifests is not None:
+            return _in_folder(self.manifests)
+        cluster = Cluster(login)
+        try:
+            return {*await cluster.revisions(self.namespaces)}
+        finally:
+            await cluster.close()
 
 
 @click.group()
@@ -40,48 +72,69 @@ def versions() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The folder that holds every manifest.  [default: the cluster of KUBECONFIG]",
 )
+@click.option(
+    "--none-declared",
+    is_flag=True,
+    help="Go on although no version of the database is declared there.",
+)
 @click.option("--yes", is_flag=True, help="Remove without asking.")
-def prune(url: str, namespaces: Sequence[str], manifests: Path | None, *, yes: bool) -> None:
+def prune(
+    url: str,
+    namespaces: Sequence[str],
+    manifests: Path | None,
+    *,
+    none_declared: bool,
+    yes: bool,
+) -> None:
     """Remove applied versions that nothing needs, after showing them.
 
     A version is needed while it is declared, while actors or other versions are on it or after it, and
-    for as long as its deployment decided about anybody: what is on record stays explained.
+    for as long as its deployment decided about anybody: what is on record stays explained. What is declared is
+    looked at before the question and once more after it.
     """
-    asyncio.run(_prune(url, [Namespace(name) for name in namespaces], manifests, yes=yes))
+    declarations = Declarations([Namespace(name) for name in namespaces], manifests)
+    asyncio.run(_prune(url, declarations, none_declared=none_declared, yes=yes))
 
 
-async def _prune(
-    url: str, namespaces: Sequence[Namespace], manifests: Path | None, *, yes: bool
-) -> None:
-    declared = await _declared(namespaces, manifests)
+async def _prune(url: str, declarations: Declarations, *, none_declared: bool, yes: bool) -> None:
+    declared = await declarations.names()
+    where = declarations.place()
     async with keyless(url) as database:
         await check(database)
-        found = await database.read(lambda connection: pruning.candidates(connection, namespaces))
+        found = await database.read(
+            lambda connection: pruning.candidates(connection, declarations.namespaces)
+        )
         if not found:
             click.echo("The database holds no applied version there.")
             return
+        if not none_declared and not any(_name(one) in declared for one in found):
+            raise NothingDeclared(
+                f"{where} declares {_count(declared)}, none of the {_count(found)} that the database has applied: name "
+                "the right place (--manifests, or KUBECONFIG), or say --none-declared if this is it"
+            )
         unneeded = [one for one in found if one.need is None and _name(one) not in declared]
         Console(markup=False, emoji=False, highlight=False).print(_table(found, declared))
         if not unneeded:
             click.echo("Everything is needed; nothing to remove.")
             return
+        question = f"Remove {_count(unneeded)} for good? {where} declares {_count(declared)}"
         if not yes:
-            question = f"Remove {_count(unneeded)} for good?"
             click.confirm(question, abort=True)
+        by_now = await declarations.names()
         for one in unneeded:
-            gone = await pruning.prune(database, one)
-            what = "removed" if gone else "kept: it is needed by now, or being deployed to"
-            click.echo(f"{one.namespace}/{one.name}: {what}")
+            click.echo(f"{one.namespace}/{one.name}: {await _removed(database, one, by_now)}")
 
 
-async def _declared(namespaces: Sequence[Namespace], manifests: Path | None) -> Collection[Name]:
-    """Return the name of every version that somebody declares."""
-    if manifests is None:
-        cluster = Cluster(login)
-        try:
-            return await cluster.revisions(namespaces)
-        finally:
-            await cluster.close()
+async def _removed(database: Database, one: Candidate, declared: Collection[Name]) -> str:
+    """Remove a version unless it is needed by now; return what became of it."""
+    if _name(one) in declared:
+        return "kept: its manifest is there by now"
+    if await pruning.prune(database, one):
+        return "removed"
+    return "kept: it is needed by now, or being deployed to"
+
+
+def _in_folder(manifests: Path) -> Collection[Name]:
     folder = read_folder(manifests)
     broken = [one for one in folder.problems if one.severity is finding.Severity.ERROR]
     if broken:
@@ -106,5 +159,5 @@ def _name(one: Candidate) -> Name:
     return one.namespace, one.name
 
 
-def _count(versions: Sequence[Candidate]) -> str:
-    return f"{len(versions)} version{'s' if len(versions) != 1 else ''}"
+def _count(versions: Sized) -> str:
+    return f"{len(versions):,} version{'s' if len(versions) != 1 else ''}"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from statekeep.controller import key_files
 from statekeep.controller.api.app import create
 from statekeep.controller.api.server import listening
 from statekeep.controller.dev import postgres, workspace
@@ -87,7 +88,10 @@ async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
     fresh = not (data / "postgres").exists()
     with console.status("Creating the database …" if fresh else "Starting Postgres …"):
         server = await asyncio.to_thread(postgres.start, data / "postgres")
-    async with opened(server, keys) as database:
+    async with (
+        opened(server, keys) as database,
+        key_files.following(workspace.keys_path(data), database.holder),
+    ):
         yield database
 
 

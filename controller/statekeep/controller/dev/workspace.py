@@ -63,13 +63,18 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
+def keys_path(folder: Path) -> Path:
+    """Return the file of the workspace's keys."""
+    return folder / "encryption.keys"
+
+
 def key_ring(folder: Path) -> KeyRing:
     """Return the workspace's keys; the first call makes them, readable by their owner only.
 
     Raises:
         KeyRingInvalid: they are gone, and there is a database that was sealed with them.
     """
-    path = folder / "encryption.keys"
+    path = keys_path(folder)
     if not path.exists():
         if (folder / "postgres" / "data" / "PG_VERSION").exists():
             raise KeyRingInvalid(

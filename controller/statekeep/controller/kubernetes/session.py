@@ -6,19 +6,42 @@ tokens of service accounts expire.
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 import aiohttp
 import kopf
+import yaml
 
-from statekeep.controller.kubernetes.errors import ClusterUnavailable
+from statekeep.controller.kubernetes.errors import ClusterUnavailable, PathUnknown
 from statekeep.engine.json import JsonObject, JsonValue
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=10)
 
 Login = Callable[[], kopf.ConnectionInfo]
+
+
+def place() -> str:
+    """Return where ``login`` leads, as people call it.
+
+    Raises:
+        ClusterUnavailable: nowhere.
+    """
+    found = login()
+    if kopf.login_with_service_account(settings=kopf.OperatorSettings()) is not None:
+        return "the cluster of this pod"
+    return f"the context {_context()} ({found.server})"
+
+
+def _context() -> str:
+    """Return the name of the context that kubeconfigs choose: the first of them that names one."""
+    paths = (os.environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)
+    files = (Path(path.strip()).expanduser() for path in paths if path.strip())
+    configs = (yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files)
+    return next((str(one["current-context"]) for one in configs if "current-context" in one), "")
 
 
 def login() -> kopf.ConnectionInfo:
@@ -68,6 +91,7 @@ class Session:
 
         Raises:
             ClusterUnavailable: no answer, or none that is JSON.
+            PathUnknown: the API server serves nothing there.
         """
         headers = {"Accept": accept} | ({} if body is None else {"Content-Type": kind})
         data = None if body is None else json.dumps(body)
@@ -85,8 +109,7 @@ class Session:
                 ) as response,
             ):
                 if response.status != HTTPStatus.UNAUTHORIZED or is_last:
-                    value = await response.json(content_type=None)
-                    return response.status, value if isinstance(value, dict) else {}
+                    return response.status, _document(response, await response.text())
             if self._connection is connection:
                 await self.close()
         raise AssertionError("the second attempt returns")
@@ -130,6 +153,20 @@ class _Connection:
     async def _close_if_done(self) -> None:
         if self._retired and self._in_flight == 0:
             await self._session.close()
+
+
+def _document(response: aiohttp.ClientResponse, text: str) -> JsonObject:
+    """Return the object that an answer holds; where it is of no use, an empty one."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        # A path of no resource has no Status to say so.
+        kind = PathUnknown if response.status == HTTPStatus.NOT_FOUND else ClusterUnavailable
+        why = (
+            f"the API server answered {response.status}: {text.strip()[:200] or 'it says no more'}"
+        )
+        raise kind(why) from error
+    return value if isinstance(value, dict) else {}
 
 
 def expect(status: int, value: JsonObject) -> JsonObject:

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
+from statekeep.controller.kubernetes.errors import ClusterUnavailable, PathUnknown
 from statekeep.controller.kubernetes.session import Login, Session, expect, message
 from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.resource import (
@@ -24,6 +25,9 @@ PAGE = 20
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
+UNKNOWN = "the cluster does not know MachineVersions: apply crds/machineversions.yaml, or install the chart"
+
+
 class Cluster:
     """Asks the API server about our objects."""
 
@@ -36,7 +40,7 @@ class Cluster:
 
     async def find(self, key: Key) -> Resource | None:
         """Return an object as it is now, or ``None``."""
-        status, value = await self._session.ask("GET", _path(key.namespace, key.name))
+        status, value = await self._ask("GET", _path(key.namespace, key.name))
         if status == HTTPStatus.NOT_FOUND:
             return None
         return read_resource(expect(status, value))
@@ -56,7 +60,7 @@ class Cluster:
             params = {"limit": str(PAGE)}
             while True:
                 path = _path(namespace)
-                page = expect(*await self._session.ask("GET", path, params=params, accept=accept))
+                page = expect(*await self._ask("GET", path, params=params, accept=accept))
                 items, metadata = page.get("items"), page.get("metadata")
                 for item in items if isinstance(items, list) else ():
                     yield read_resource(cast(JsonObject, item))
@@ -72,7 +76,7 @@ class Cluster:
             ClusterUnavailable: it does not, or does not answer.
         """
         for namespace in namespaces or (None,):
-            expect(*await self._session.ask("GET", _path(namespace), params={"limit": "1"}))
+            expect(*await self._ask("GET", _path(namespace), params={"limit": "1"}))
 
     async def write_status(self, resource: Resource, status: JsonObject) -> Resource:
         """Replace the whole status of an object as it was read; return it as it is now.
@@ -84,18 +88,14 @@ class Cluster:
             {"op": "test", "path": "/metadata/resourceVersion", "value": resource.revision},
             {"op": "add", "path": "/status", "value": status},
         ]
-        code, value = await self._session.ask(
+        code, value = await self._ask(
             "PATCH",
             _path(resource.key.namespace, resource.key.name, "status"),
             params={"fieldManager": FIELD_MANAGER},
             body=patch,
             kind="application/json-patch+json",
         )
-        if code in (
-            HTTPStatus.NOT_FOUND,
-            HTTPStatus.CONFLICT,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-        ):
+        if _is_outdated(code, value):
             raise StatusRefused(f"{resource.key}: {message(value)}")
         return read_resource(expect(code, value))
 
@@ -103,6 +103,20 @@ class Cluster:
         """Create a Kubernetes Event."""
         path = f"/api/v1/namespaces/{namespace}/events"
         expect(*await self._session.ask("POST", path, body=event))
+
+    async def _ask(self, method: str, path: str, **options: Any) -> tuple[int, JsonObject]:
+        """Send a request about our objects; those of an unknown kind may well be there, so they are not gone."""
+        try:
+            return await self._session.ask(method, path, **options)
+        except PathUnknown as error:
+            raise ClusterUnavailable(UNKNOWN) from error
+
+
+def _is_outdated(code: int, value: JsonObject) -> bool:
+    """Return whether a write was refused for the revision it names; a status that the schema refuses is our mistake."""
+    if code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return " is invalid: " not in message(value)
+    return code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 def _path(namespace: Namespace | None, *rest: str) -> str:

@@ -1,11 +1,12 @@
-"""What is known of every object without asking: enough to find circles, children and those that wait."""
+"""What is known of every object without asking: enough to find circles, relatives and those that wait."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from statekeep.controller.lineage import Parents
-from statekeep.controller.operator.resource import Key, Resource, ready_reason
-from statekeep.engine.ids import Namespace, VersionName
+from statekeep.controller.lineage import Parents, Roots
+from statekeep.controller.operator.resource import Key, Resource, error_codes, ready_reason
+from statekeep.controller.standing import Applied
+from statekeep.engine.ids import MachineName, Namespace, VersionName
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +14,15 @@ class Entry:
     """One object, as last read; a definition may have 1 MB, so it is not kept."""
 
     parent: VersionName | None
+    machine: MachineName | None
+    is_root: bool
+    """Whether it is declared as one, and goes on being declared."""
+
     reason: str | None
     """Of ``Ready``."""
+
+    errors: frozenset[str]
+    """Codes of what is wrong with it."""
 
     revision: str
 
@@ -29,17 +37,26 @@ class Index:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, resource: Resource) -> bool:
-        """Note an object; return whether its relatives should look again."""
+    def put(self, resource: Resource) -> Collection[Key]:
+        """Note an object; return the relatives that should look again."""
         before = self._entries.get(resource.key)
-        now = Entry(resource.parent, ready_reason(resource.status), resource.revision)
+        now = Entry(
+            resource.parent,
+            resource.machine,
+            resource.parent is None and not resource.deleting,
+            ready_reason(resource.status),
+            error_codes(resource.status),
+            resource.revision,
+        )
         self._entries[resource.key] = now
-        return before is None or replace(before, revision=now.revision) != now
+        if before is not None and replace(before, revision=now.revision) == now:
+            return ()
+        return self._relatives(resource.key, before, now)
 
-    def remove(self, key: Key) -> bool:
-        """Forget an object; return whether it was known."""
+    def remove(self, key: Key) -> Collection[Key]:
+        """Forget an object; return the relatives that should look again."""
         self._settled.pop(key, None)
-        return self._entries.pop(key, None) is not None
+        return self._relatives(key, self._entries.pop(key, None))
 
     def settle(self, resource: Resource) -> None:
         """Note that everything an object asks for at this revision has been done."""
@@ -61,16 +78,40 @@ class Index:
             if key.namespace == namespace
         }
 
-    def children(self, parent: Key) -> Iterator[Key]:
-        """Yield the objects that name another one as their parent."""
-        for key, entry in list(self._entries.items()):
-            if key.namespace == parent.namespace and entry.parent == parent.name:
-                yield key
+    def roots(self, namespace: Namespace) -> Roots:
+        """Return the roots that the objects of a namespace declare, by machine.
 
-    def waiting(self, reasons: Collection[str]) -> Iterator[Key]:
-        """Yield the objects whose ``Ready`` has one of the reasons."""
+        One that was in force is the only one, even where the database does not know it any more.
+        """
+        declared: dict[MachineName, dict[VersionName, bool]] = {}
+        for key, entry in self._entries.items():
+            if key.namespace == namespace and entry.is_root and entry.machine is not None:
+                roots = declared.setdefault(entry.machine, {})
+                roots[key.name] = entry.reason == Applied.__name__
+        return {
+            machine: frozenset(name for name, was_applied in roots.items() if was_applied)
+            or frozenset(roots)
+            for machine, roots in declared.items()
+        }
+
+    def machine(self, key: Key) -> MachineName | None:
+        """Return the machine of an object, as far as its ancestors that are there say."""
+        seen: set[Key] = set()
+        current: Key | None = key
+        while current is not None and current not in seen:
+            seen.add(current)
+            entry = self._entries.get(current)
+            if entry is None:
+                return None
+            if entry.machine is not None:
+                return entry.machine
+            current = None if entry.parent is None else Key(key.namespace, entry.parent)
+        return None
+
+    def waiting(self, reasons: Collection[str], errors: Collection[str] = ()) -> Iterator[Key]:
+        """Yield the objects whose ``Ready`` has one of the reasons, or that have one of the errors."""
         for key, entry in list(self._entries.items()):
-            if entry.reason in reasons:
+            if entry.reason in reasons or not entry.errors.isdisjoint(errors):
                 yield key
 
     def counts(self) -> dict[str, int]:
@@ -80,3 +121,14 @@ class Index:
             reason = entry.reason or "Unknown"
             counts[reason] = counts.get(reason, 0) + 1
         return counts
+
+    def _relatives(self, key: Key, *entries: Entry | None) -> Collection[Key]:
+        """Return the children of an object that was, or is, as these say, and other roots of its machine."""
+        machines = {one.machine for one in entries if one is not None and one.is_root}
+        return [
+            other
+            for other, entry in self._entries.items()
+            if other.namespace == key.namespace
+            and other != key
+            and (entry.parent == key.name or (entry.is_root and entry.machine in machines))
+        ]

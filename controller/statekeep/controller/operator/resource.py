@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
-from statekeep.engine.ids import Namespace, VersionName
+from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject, JsonValue
 
 GROUP = "statekeep.io"
@@ -38,6 +38,9 @@ class Resource:
     parent: VersionName | None
     """As its spec names it, valid or not."""
 
+    machine: MachineName | None
+    """As its spec says, which a root need not; else as its status does."""
+
     generation: int | None
     deleting: bool
     status: JsonObject
@@ -59,6 +62,7 @@ def read_resource(value: JsonObject) -> Resource:
         uid=str(metadata.get("uid")),
         revision=str(metadata.get("resourceVersion")),
         parent=VersionName(parent) if isinstance(parent, str) else None,
+        machine=_machine(metadata, spec, _object(value.get("status"))),
         generation=generation if isinstance(generation, int) else None,
         deleting="deletionTimestamp" in metadata,
         status=_object(value.get("status")),
@@ -75,6 +79,19 @@ def ready_reason(status: JsonObject) -> str | None:
     for condition in _objects(status.get("conditions")):
         if condition.get("type") == "Ready":
             return str(condition.get("reason"))
+    return None
+
+
+def error_codes(status: JsonObject) -> frozenset[str]:
+    """Return the codes of the errors that a status lists."""
+    return frozenset(str(error.get("code")) for error in _objects(status.get("errors")))
+
+
+def _machine(metadata: JsonObject, spec: JsonObject, status: JsonObject) -> MachineName | None:
+    own = metadata.get("name") if "parentId" not in spec else None
+    for name in (spec.get("machine"), own, status.get("machine")):
+        if isinstance(name, str):
+            return MachineName(name)
     return None
 
 

@@ -6,22 +6,38 @@ So now and then everything there is, is compared with everything that is known.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
+from statekeep.controller.manifest.codes import Code
 from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.queue import Queue
 from statekeep.controller.operator.resource import Key
 from statekeep.controller.operator.settings import Settings
 from statekeep.controller.operator.watch import Watch
-from statekeep.controller.standing import AwaitingApproval, AwaitingParent, PreviewChanged
+from statekeep.controller.standing import (
+    Applied,
+    AwaitingApproval,
+    AwaitingParent,
+    Immutable,
+    PreviewChanged,
+)
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.store import versions
 from statekeep.engine.store.database import Database, check
 
 WAITING = frozenset(kind.__name__ for kind in (AwaitingApproval, AwaitingParent, PreviewChanged))
 """Standings that can change without a word from the API server; temporary ones are retried by themselves."""
+
+WAITING_ERRORS = frozenset({Code.SECOND_ROOT})
+"""Errors that can go in the same way: the other root may be pruned."""
+
+IN_FORCE = frozenset(kind.__name__ for kind in (Applied, Immutable))
+"""Standings of what the database has, unless somebody has pruned it or brought an older one back."""
+
+LAG_S = 5.0
+"""How late a watch may be. A busy machine delays it by a second or two, and a watch that broke begins anew."""
 
 FIRST_LIST_RETRY_S = 2.0
 
@@ -47,6 +63,7 @@ class Rounds:
         self._index = index
         self._queue = queue
         self._watch = watch
+        self._late_since: Mapping[tuple[Key, str], float] = {}
 
     async def begin(self) -> None:
         """Learn of every object before the first turn: a parent that is not known yet looks like none."""
@@ -65,7 +82,7 @@ class Rounds:
         """Give turns to those that wait, for ever."""
         while True:
             await asyncio.sleep(self._settings.refresh_s)
-            for key in self._index.waiting(WAITING):
+            for key in self._index.waiting(WAITING, WAITING_ERRORS):
                 self._queue.add(key)
 
     async def sweep(self) -> None:
@@ -81,20 +98,34 @@ class Rounds:
     async def _swept(self, before: Mapping[Key, str]) -> Mapping[Key, str]:
         """Compare once; return the revision of each object.
 
-        The proposals are read before the objects, so that one that is new in between is in both.
+        The versions are read before the objects, so that one that is new in between is in both.
         """
         await check(self._database)
-        proposed = await self._database.read(versions.proposed)
+        in_force = set(self._index.waiting(IN_FORCE))
+        stored = {
+            Key(*name): is_applied
+            for name, is_applied in (await self._database.read(versions.names)).items()
+        }
         listed = await self._cluster.revisions(self._settings.namespaces)
-        known = {Key(*name) for name in proposed if self._is_ours(Key(*name))}
+        known = {key for key, applied in stored.items() if not applied and self._is_ours(key)}
         for key in known.union(self._index.keys()) - listed.keys():
             self._queue.add(key)
+        for key in in_force:
+            if not stored.get(key):
+                log.warning("%s is not in the database any more: it is looked at again", key)
+                self._queue.add(key)
         # The watch should have told of a revision that was there a sweep ago.
         late = [key for key, revision in listed.items() if self._is_late(key, revision, before)]
         for key in late:
             self._queue.add(key)
-        self._watch.lags = bool(late)
+        self._watch.lags = self._note_late({(key, listed[key]) for key in late})
         return listed
+
+    def _note_late(self, late: Collection[tuple[Key, str]]) -> bool:
+        """Note what the watch has not told of; return whether it has not for too long."""
+        now = asyncio.get_running_loop().time()
+        self._late_since = {one: self._late_since.get(one, now) for one in late}
+        return any(now - since >= LAG_S for since in self._late_since.values())
 
     def _is_ours(self, key: Key) -> bool:
         return not self._settings.namespaces or key.namespace in self._settings.namespaces

@@ -8,19 +8,24 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from statekeep.controller.conditions import actors
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
 from statekeep.controller.manifest.errors import ManifestInvalid
+from statekeep.controller.manifest.manifest import Manifest
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.operator.cluster import Cluster
 from statekeep.controller.operator.decision import Announcement, decide
+from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.events import event_document
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.metrics import Metrics
 from statekeep.controller.operator.queue import Queue
+from statekeep.controller.operator.quotes import with_lost_quotes
 from statekeep.controller.operator.resource import Key, Resource
 from statekeep.controller.reconcile import Outcome, reconcile
 from statekeep.controller.standing import Applied, DatabaseUnavailable, Invalid
 from statekeep.engine.errors import SchemaOutdated, StatekeepError, StoreUnavailable
+from statekeep.engine.ids import Namespace
 from statekeep.engine.store import versions
 from statekeep.engine.store.database import Database, check
 
@@ -57,6 +62,9 @@ class Turns:
             key = await self._queue.next()
             try:
                 finished = await self._turn(key)
+            except StatusRefused as error:
+                log.info("%s has changed meanwhile and is looked at again", key)
+                self._fail(key, error)
             except StatekeepError as error:
                 log.warning("%s is not finished: %s", key, error)
                 self._fail(key, error)
@@ -98,21 +106,17 @@ class Turns:
         return not decision.again
 
     def _note(self, resource: Resource) -> None:
-        """Note what an object is now; what it changed into may be what its children wait for."""
-        if self._index.put(resource):
-            self._wake_children(resource.key)
-
-    def _wake_children(self, key: Key) -> None:
-        for child in self._index.children(key):
-            self._queue.add(child)
+        """Note what an object is now; what it changed into may be what its relatives wait for."""
+        for relative in self._index.put(resource):
+            self._queue.add(relative)
 
     async def _withdraw(self, key: Key) -> None:
         """Forget a version whose object went, unless it is in force."""
         if await self._database.transact(lambda connection: versions.withdraw(connection, *key)):
             log.info("%s went before it was applied: withdrawn", key)
             self._metrics.withdrawals.inc()
-        if self._index.remove(key):
-            self._wake_children(key)
+        for relative in self._index.remove(key):
+            self._queue.add(relative)
 
     async def _outcome(self, resource: Resource) -> Outcome:
         """Reconcile; a document that is no manifest is as invalid as a bad definition."""
@@ -122,25 +126,34 @@ class Turns:
             except ManifestInvalid as error:
                 outcome = Outcome(Invalid(error.findings), None)
             else:
-                if await self._database_is_ready():
-                    parents = self._index.parents(resource.key.namespace)
-                    async with asyncio.timeout(RECONCILE_TIMEOUT_S):
-                        outcome = await reconcile(manifest, parents, self._database)
-                else:
-                    outcome = Outcome(DatabaseUnavailable(), manifest.machine)
+                outcome = await self._reconcile(resource.key.namespace, manifest)
+        if outcome.machine is None:  # the parent is not stored, but may be declared
+            outcome = replace(outcome, machine=self._index.machine(resource.key))
+        outcome = with_lost_quotes(outcome, resource.document)
         self._count(resource.key, outcome)
         return outcome
 
-    async def _database_is_ready(self) -> bool:
-        """Return whether the schema was ours once; a release never meets two of them in its life."""
+    async def _reconcile(self, namespace: Namespace, manifest: Manifest) -> Outcome:
         if not self._schema_is_ours:
+            # Once it is, it stays so: a later one is as good.
             try:
                 await check(self._database)
             except (StoreUnavailable, SchemaOutdated) as error:
                 log.warning("the database cannot be used yet: %s", error)
-                return False
+                standing = (
+                    DatabaseUnavailable(str(error))
+                    if isinstance(error, SchemaOutdated)
+                    else DatabaseUnavailable()
+                )
+                return Outcome(standing, manifest.machine)
             self._schema_is_ours = True
-        return True
+        async with asyncio.timeout(RECONCILE_TIMEOUT_S):
+            return await reconcile(
+                manifest,
+                self._index.parents(namespace),
+                self._database,
+                roots=self._index.roots(namespace),
+            )
 
     def _count(self, key: Key, outcome: Outcome) -> None:
         reason = type(outcome.standing).__name__
@@ -153,7 +166,7 @@ class Turns:
                 self._metrics.deployments.inc()
                 seconds = (deployment.at - deployment.started_at).total_seconds()
                 self._metrics.deployment_seconds.observe(seconds)
-                log.info("%s was applied: %s actors migrated", key, deployment.migrated)
+                log.info("%s was applied: %s migrated", key, actors(deployment.migrated))
 
     async def _announce(self, resource: Resource, announcement: Announcement) -> None:
         """Post an Event; it is for people, and the status says the same, so it may be lost."""

@@ -28,6 +28,11 @@ from statekeep.engine.store.schema import SCHEMA
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
 
+_NO_SCHEMA = ("42P01", "3F000")
+"""SQLSTATEs of a table, or a schema, that is not there."""
+
+UPGRADE = "run `statekeep db upgrade`"
+
 _LOST_RACE = ("40001", "40P01", "26000")
 """SQLSTATEs of a serialization failure, a deadlock, and a prepared statement that was forgotten."""
 
@@ -68,6 +73,7 @@ class Database:
         Raises:
             StoreUnavailable: Postgres did not answer. Whether the transaction was committed is
                 then unknown.
+            SchemaOutdated: there are no tables of ours.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -138,13 +144,16 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10, prepares: bool = Tr
 async def upgrade(database: Database) -> tuple[str | None, str]:
     """Bring the schema to this release; return the revision before and after.
 
-    Safe to run from several processes at once: the second one waits and finds nothing to do.
+    Safe to run from several processes at once: the second one waits and finds nothing to do. A later release's schema
+    is left as it is.
     """
 
     def run(connection: sa.Connection) -> tuple[str | None, str]:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('statekeep/upgrade'))"))
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         before = _revision(connection)
+        if before is not None and before not in _ours():
+            return before, before
         command.upgrade(_alembic(connection), "head")
         return before, _head()
 
@@ -152,16 +161,19 @@ async def upgrade(database: Database) -> tuple[str | None, str]:
 
 
 async def check(database: Database) -> None:
-    """Return if Postgres answers and its schema is this release's.
+    """Return if Postgres answers and its schema is this release's, or a later one's.
+
+    A revision that we do not know was made after us, and what is made after us lets us go on: the pods of the last
+    release serve while those of the next one start.
 
     Raises:
         StoreUnavailable: it does not answer.
-        SchemaOutdated: another release's schema.
+        SchemaOutdated: an earlier release's schema, or none.
     """
     found = await database.read(lambda connection: connection.run_sync(_revision))
-    if found != _head():
+    if found is None or (found in _ours() and found != _head()):
         raise SchemaOutdated(
-            f"the database is at schema revision {found or 'none'}, this release needs {_head()}"
+            f"the database is at schema revision {found or 'none'}, this release needs {_head()}: {UPGRADE}"
         )
 
 
@@ -177,6 +189,13 @@ def _head() -> str:
     return head
 
 
+@cache
+def _ours() -> frozenset[str]:
+    """Return every revision that this release knows."""
+    script = ScriptDirectory.from_config(_alembic(None))
+    return frozenset(one.revision for one in script.walk_revisions())
+
+
 def _alembic(connection: sa.Connection | None) -> Config:
     config = Config()
     config.set_main_option("script_location", "statekeep.engine.store:migrations")
@@ -185,17 +204,26 @@ def _alembic(connection: sa.Connection | None) -> Config:
     return config
 
 
-def _lost_race(error: BaseException) -> bool:
-    """Return whether an error, of the driver or as SQLAlchemy wraps it, says to run it again."""
+def _state(error: BaseException) -> str | None:
+    """Return the SQLSTATE of an error, of the driver or as SQLAlchemy wraps it."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return getattr(cause, "sqlstate", None) in _LOST_RACE
+    return getattr(cause, "sqlstate", None)
+
+
+def _lost_race(error: BaseException) -> bool:
+    """Return whether an error says to run it again."""
+    return _state(error) in _LOST_RACE
 
 
 @asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
-    """Turn every way in which Postgres can fail to answer into ``StoreUnavailable``."""
+    """Turn every way in which Postgres can fail to answer into ``StoreUnavailable``, and say what is not there yet."""
     try:
         yield
+    except (sa.exc.ProgrammingError, psycopg.ProgrammingError) as error:
+        if _state(error) not in _NO_SCHEMA:
+            raise
+        raise SchemaOutdated(f"the database has no tables of StateKeep: {UPGRADE}") from error
     except _UNAVAILABLE as error:
         if _lost_race(error):
             raise

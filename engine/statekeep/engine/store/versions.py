@@ -174,6 +174,16 @@ async def root_of(
     return None if name is None else VersionName(name)
 
 
+async def claim_root(
+    connection: AsyncConnection, namespace: Namespace, machine: MachineName, name: VersionName
+) -> VersionName:
+    """Return the root of a machine: the one that it has, else the given name, which nobody can forestall any more."""
+    machine_id = await _intern_machine(connection, namespace, machine)
+    lock = sa.select(schema.machine.c.id).filter_by(id=machine_id).with_for_update(key_share=True)
+    await connection.execute(lock)
+    return await root_of(connection, namespace, machine) or name
+
+
 async def propose(
     connection: AsyncConnection,
     namespace: Namespace,
@@ -229,13 +239,19 @@ async def mark_applied(connection: AsyncConnection, version_id: int) -> None:
 
 async def proposed(connection: AsyncConnection) -> Sequence[tuple[Namespace, VersionName]]:
     """Return the names of the versions that were never applied, in all namespaces."""
+    return [name for name, is_applied in (await names(connection)).items() if not is_applied]
+
+
+async def names(connection: AsyncConnection) -> Mapping[tuple[Namespace, VersionName], bool]:
+    """Return the name of every version in all namespaces, and whether it is applied, the oldest first."""
     table = schema.version
-    query = (
-        sa.select(table.c.namespace, table.c.name)
-        .where(table.c.applied_at.is_(None))
-        .order_by(table.c.id)
-    )
-    return [(Namespace(ns), VersionName(name)) for ns, name in await connection.execute(query)]
+    query = sa.select(
+        table.c.namespace, table.c.name, table.c.applied_at.is_not(None).label("is_applied")
+    ).order_by(table.c.id)
+    return {
+        (Namespace(namespace), VersionName(name)): is_applied
+        for namespace, name, is_applied in await connection.execute(query)
+    }
 
 
 async def withdraw(connection: AsyncConnection, namespace: Namespace, name: VersionName) -> bool:

@@ -120,7 +120,13 @@ def approve(
         click.confirm(f"Approve preview {preview_id} of {name}?", abort=True)
     _approve(client, namespace, name, preview_id)
     click.echo(f"{name}: approved preview {preview_id}.")
-    click.echo(f"Wait for it: kubectl wait --for=condition=Ready mv/{name} --namespace {namespace}")
+    click.echo(
+        "The operator looks at the actors as they are now: what was not shown is not done, and the version is "
+        f"PreviewChanged then. See how it ends: kubectl statekeep status {name}"
+    )
+    click.echo(
+        f"Or wait for it: kubectl wait --for=condition=Ready mv/{name} --namespace {namespace}"
+    )
 
 
 def _approve(client: Kubectl, namespace: Namespace, name: str, preview_id: PreviewId) -> None:

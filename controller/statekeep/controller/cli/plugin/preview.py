@@ -10,7 +10,7 @@ from statekeep.controller.cli.plugin.options import SERVER, kubectl
 from statekeep.controller.cli.plugin.status import UNSEEN, show_preview
 from statekeep.controller.cli.preview import preview as preview_file
 from statekeep.controller.cli.printable import printable
-from statekeep.controller.conditions import approval_line
+from statekeep.controller.conditions import actors, approval_line
 
 
 @click.command()
@@ -83,7 +83,7 @@ def _print(live: Live) -> None:
     verb = "This was shown before it was applied: " if live.migration is not None else ""
     click.echo(
         printable(
-            f"{verb}{counts['wouldMigrate']:,} of {counts['evaluated']:,} actors on {live.parent} would migrate, "
+            f"{verb}{counts['wouldMigrate']:,} of {actors(counts['evaluated'])} on {live.parent} would migrate, "
             f"{counts['wouldStay']:,} would stay, {counts['needsRescue']:,} need a rescue"
         )
     )

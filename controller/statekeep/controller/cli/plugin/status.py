@@ -69,7 +69,7 @@ def next_step(live: Live) -> str:
         case "Applied":
             return ""
         case "Immutable":
-            return "restore the manifest, make a new version"
+            return "apply it again as it was applied, make a new version of the change"
         case "DatabaseUnavailable":
             return "wait: it is tried again by itself"
         case _:
@@ -93,7 +93,9 @@ def show(live: Live) -> None:
         if live.is_current and live.reason in ("AwaitingApproval", "PreviewChanged"):
             assert live.preview_id is not None
             _say(f"To approve, commit the annotation {approval_line(live.preview_id)}")
-    if step := next_step(live):
+    # Its errors have just been shown.
+    step = "mend the errors, and apply it again" if live.reason == "Invalid" else next_step(live)
+    if step:
         _say(f"Next: {step}")
 
 
