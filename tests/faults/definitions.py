@@ -50,9 +50,10 @@ PATHS: tuple[list[str], ...] = ([], [], ["A"], ["*"], ["**", "B"], ["*", "**", "
 
 def draw_spec(chance: Random, parent: str) -> dict[str, Any]:
     """Draw what a new version of a machine says."""
+    path = chance.choice(PATHS)
     return {
         "parentId": parent,
-        "historyPath": chance.choice(PATHS),
+        **({"historyPath": path} if path else {}),
         "approval": chance.choice(("Manual", "Manual", "Automatic")),
         "migration": {
             "unhandledEvents": chance.choice(("Stay", "Skip")),

@@ -99,6 +99,9 @@ class Records:
     acknowledged: dict[str, int] = field(default_factory=dict)
     """Events that each client had an answer to."""
 
+    newest: dict[str, int] = field(default_factory=dict)
+    """When the latest of those began, by client."""
+
     failures: int = 0
     """Answers that leave open what happened."""
 
@@ -107,8 +110,12 @@ class Records:
     def refresh(self) -> None:
         """Read what was written since the last time."""
         for path in sorted(self.folder.glob("*.jsonl")):
-            for line in self._new_lines(path):
-                self._take(path.stem, line)
+            self.refresh_only(path)
+
+    def refresh_only(self, path: Path) -> None:
+        """Do that for one client's file."""
+        for line in self._new_lines(path):
+            self._take(path.stem, line)
 
     def _new_lines(self, path: Path) -> Iterator[Any]:
         with path.open("rb") as file:
@@ -136,6 +143,7 @@ class Records:
             begun, ended=line["ended"], status=line["status"], answer=answer
         )
         if answer is None:
-            self.failures += 1
+            self.failures += line["status"] is None or line["status"] >= 500
         elif begun.kind is Kind.EVENT:
             self.acknowledged[client] = self.acknowledged.get(client, 0) + 1
+            self.newest[client] = max(self.newest.get(client, 0), begun.began)
