@@ -67,25 +67,31 @@ class Database:
 
         Raises:
             StoreUnavailable: Postgres did not answer. Whether the transaction was committed is
-                then unknown.
+                then unknown. Or every attempt lost a race.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with _translated(), self.engine.begin() as connection:
-                    return await work(connection)
-            except sa.exc.DBAPIError as error:
-                if attempt == ATTEMPTS or _state(error) not in _LOST_RACE:
-                    raise
-                await asyncio.sleep(0.01 * attempt)
-        raise AssertionError("the loop returns or raises")
+
+        async def once() -> T:
+            async with _translated(), self.engine.begin() as connection:
+                return await work(connection)
+
+        return await _repeated(once)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run ``work`` on one snapshot that can change nothing, and return what it returns."""
-        async with _translated(), self.engine.connect() as connection:
-            await connection.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-            return await work(connection)
+        """Run ``work`` on one snapshot that can change nothing, and return what it returns.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer, or every attempt lost a race: a reader may
+                wait in a circle with a change of the schema.
+        """
+
+        async def once() -> T:
+            async with _translated(), self.engine.connect() as connection:
+                await connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                return await work(connection)
+
+        return await _repeated(once)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -178,6 +184,20 @@ def _alembic(connection: sa.Connection | None) -> Config:
 
 def _state(error: sa.exc.DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
+
+
+async def _repeated(once: Callable[[], Awaitable[T]]) -> T:
+    """Run a transaction again while it loses races, a few times."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await once()
+        except sa.exc.DBAPIError as error:
+            if _state(error) not in _LOST_RACE:
+                raise
+            if attempt == ATTEMPTS:
+                raise StoreUnavailable(f"{ATTEMPTS} attempts lost a race in Postgres") from error
+            await asyncio.sleep(0.01 * attempt)
+    raise AssertionError("the loop returns or raises")
 
 
 @asynccontextmanager
