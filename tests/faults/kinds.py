@@ -150,7 +150,7 @@ def network_frozen(world: World, chance: Random) -> None:
     """Nothing passes between the API and Postgres, and nobody is told, until the connections are reset."""
     world.traffic(chance.randrange(80))
     with world.back.frozen():
-        world.failing()
+        world.until(world.hangs, "a call that hangs")
     world.recovers(deployments=1)
 
 

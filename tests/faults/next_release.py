@@ -1,7 +1,7 @@
 """A schema change as a later release may bring it, made and taken back by Alembic while everything goes on.
 
 It only adds, as a change must that old processes are to live through; but it locks the tables that every event
-writes to, in another order than events do, and fills what is there already.
+writes to, and fills what is there already.
 """
 
 import time
@@ -14,6 +14,10 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy.engine import make_url
 
 PATIENCE_S = 120.0
+
+_GATE = sa.text("lock table statekeep.actor in access exclusive mode")
+"""Whoever writes events begins with this table, so that all of them wait here, holding nothing. Without it, changes
+and events wait for each other in circles, and under a steady stream the change may never get through (tried)."""
 
 _LOST_RACE = (DeadlockDetected, LockNotAvailable)
 
@@ -35,6 +39,7 @@ def _until_done(database_url: str, change: Callable[[Operations], None]) -> int:
         while True:
             try:
                 with engine.begin() as connection:
+                    connection.execute(_GATE)
                     change(Operations(MigrationContext.configure(connection)))
                 return lost
             except sa.exc.OperationalError as error:
@@ -46,7 +51,7 @@ def _until_done(database_url: str, change: Callable[[Operations], None]) -> int:
 
 
 def _upgrade(op: Operations) -> None:
-    """Lock one table after the other, the log before the actors."""
+    """Add a column to busy tables, fill one, index another."""
     for table in ("decision", "event", "cohort", "actor"):
         op.add_column(table, sa.Column("note", sa.Text, server_default=""), schema="statekeep")
     op.execute("update statekeep.cohort set note = 'old' where id % 7 = 0")

@@ -7,8 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -90,9 +90,11 @@ class Postgres:
         self._folder = folder
         self._environment = environment
         self._numbers = itertools.count()
-        self._user = embedded._user()
-        embedded._prepare(folder, self._user)
-        self._bin = embedded._binaries()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a library's, about folders that we do not use
+            self._user = embedded._user()
+            embedded._prepare(folder, self._user)
+            self._bin = embedded._binaries()
         self._log = folder / "postgres.log"
         self._log.touch()
         self._home = self._new_home()
@@ -246,6 +248,3 @@ class Postgres:
                     return
             assert time.monotonic() < deadline, f"{query}: {self.log[-2000:]}"
             time.sleep(0.05)
-
-
-assert sys.platform != "win32"

@@ -22,7 +22,10 @@ class Reviewer:
     """
 
     def __init__(
-        self, kubernetes: Kubernetes, chance: Random, wait_for_traffic: Callable[[threading.Event], None]
+        self,
+        kubernetes: Kubernetes,
+        chance: Random,
+        wait_for_traffic: Callable[[threading.Event], None],
     ) -> None:
         """Begin.
 

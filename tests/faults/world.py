@@ -45,6 +45,9 @@ PATIENCE_S = 180.0
 
 LOOK_S = 0.05
 
+HANGS_S = 1
+"""Nobody has begun a call for so long: all wait for answers."""
+
 DEPLOYMENT_PACE = 150
 """Events between two deployments."""
 
@@ -205,6 +208,14 @@ class World:
         """Wait until an answer is missing, or says that nobody knows."""
         before = self.refresh().failures
         self.until(lambda: self.refresh().failures > before, "a failure")
+
+    def hangs(self) -> bool:
+        """Return whether a call has had no answer for long, though its client waits for it."""
+        attempts = list(self.refresh().attempts.values())[-200:]
+        late = now() - HANGS_S * 10**9
+        return any(one.ended is None and one.began < late for one in attempts) and all(
+            one.began < late for one in attempts
+        )
 
     def recovers(self, *, deployments: int = 0) -> None:
         """Wait until every client gets answers to what it sends from now on, and deployments are made."""
