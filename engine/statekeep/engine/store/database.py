@@ -28,6 +28,16 @@ from statekeep.engine.store.schema import SCHEMA
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
 
+_LIVENESS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""Half a minute, in seconds and in libpq's milliseconds: a host that vanishes with its addresses says no
+word, and the system's own patience of a quarter of an hour, or of two hours, would hold everything up."""
+
 _LOST_RACE = ("40001", "40P01")
 """SQLSTATEs of a serialization failure and a deadlock."""
 
@@ -112,7 +122,7 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10, prepares: bool = Tr
         DatabaseUrlInvalid: it is another URL, or none; the message does not repeat it, since it may
             hold a password.
     """
-    arguments: dict[str, Any] = {"connect_timeout": 5, "application_name": "statekeep"}
+    arguments: dict[str, Any] = {**_LIVENESS, "application_name": "statekeep"}
     if not prepares:
         arguments["prepare_threshold"] = None
     try:
