@@ -282,8 +282,9 @@ class Client:
                 timeout=self._timeout(),
             ) as response:
                 async for line in response.content:
-                    if response.status == 200 and line.endswith(b"\n"):
-                        documents.append(json.loads(line))
+                    if response.status != 200 or not line.endswith(b"\n"):
+                        break
+                    documents.append(json.loads(line))
         except LOST:
             pass
         return documents[: len(items)]

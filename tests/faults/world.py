@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -179,10 +180,9 @@ class World:
 
     def tails(self) -> str:
         """Return the last lines of every log."""
-        parts = [f"reviewer waits for {getattr(self.reviewer, 'waits_for', '')}"]
-        for path in [*sorted(self.home.glob("*.log")), self.home / "disk" / "postgres.log"]:
-            parts.append(f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}")
-        return "\n".join(parts)
+        logs = [*sorted(self.home.glob("*.log")), self.home / "disk" / "postgres.log"]
+        tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs]
+        return "\n".join([f"the reviewer waits for {self.reviewer.waits_for}", *tails])
 
     def refresh(self) -> Records:
         """Return the records as they are now."""
@@ -231,11 +231,9 @@ class World:
     def settle(self) -> None:
         """Let every client finish: what has a key gets its answer."""
         self.reviewer.close()
-        stopping = [threading.Thread(target=one.stop) for one in self.clients.values()]
-        for one in stopping:
-            one.start()
-        for one in stopping:
-            one.join(PATIENCE_S)
+        with ThreadPoolExecutor(len(self.clients)) as threads:
+            statuses = list(threads.map(Kept.stop, self.clients.values()))
+        assert not any(statuses), f"clients ended with {statuses}\n{self.tails()}"
         for name in self.clients:
             log = (self.home / f"{name}.log").read_text()
             assert "Traceback" not in log, log[-3000:]
