@@ -146,7 +146,7 @@ async def newest(connection: AsyncConnection, machine_id: int) -> int | None:
         sa.select(version.c.id)
         .outerjoin(deployment, deployment.c.version_id == version.c.id)
         .where(version.c.machine_id == machine_id, version.c.applied_at.is_not(None))
-        .order_by(sa.func.coalesce(deployment.c.epoch, 0).desc())
+        .order_by(sa.func.coalesce(deployment.c.epoch, 0).desc(), version.c.id.desc())
         .limit(1)
     )
     found: int | None = (await connection.execute(query)).scalar_one_or_none()
