@@ -13,6 +13,8 @@ import base64
 import contextlib
 import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -46,6 +48,10 @@ PATIENCE_S = 180.0
 
 LOOK_S = 0.05
 
+TEMPORARY = Path("/tmp")
+PREFIX = "statekeep-faults-"
+"""Of a world's folder; the id of its process follows, and something random."""
+
 HANGS_S = 1
 """Nobody has begun a call for so long: all wait for answers."""
 
@@ -69,7 +75,8 @@ class World:
     def _open(self, seed: int, *, clients: int, disk_mb: int, refresh_s: float) -> None:
         self.seed = seed
         self.chance = Random(f"faults/{seed}")
-        folder = tempfile.TemporaryDirectory(prefix="statekeep-faults-", dir="/tmp")
+        clear_away()
+        folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=TEMPORARY)
         self.home = Path(self._closing.enter_context(folder))
         self.home.chmod(0o755)
         self._folder("disk"), self._folder("journals")
@@ -258,6 +265,16 @@ class World:
         content = self.content()
         attempts = list(self.refresh().attempts.values())
         return violations(attempts, content, self.reviewer.approved, as_of=as_of)
+
+
+def clear_away() -> None:
+    """Remove the folders of worlds whose process was killed; a mounted disk outlives it."""
+    for folder in TEMPORARY.glob(f"{PREFIX}*-*"):
+        if psutil.pid_exists(int(folder.name.removeprefix(PREFIX).partition("-")[0])):
+            continue
+        if (folder / "disk").is_mount():
+            subprocess.run(["umount", "--lazy", str(folder / "disk")], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
