@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples bench-engine bench-api bench-migrate chart check format clean
+.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples bench-engine bench-api bench-migrate soak chart check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench-api: $(VENV)/.installed  ## Measure the event API against pgbench (EVENTS=
 	@$(BIN)/python -m tests.bench.api $(if $(EVENTS),--events $(EVENTS)) $(if $(ACTORS),--actors $(ACTORS)) \
 	  $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(WORKERS),--workers $(WORKERS)) \
 	  $(if $(SHAPE),--shape $(SHAPE)) $(if $(KEYS),--keys)
+
+soak: $(VENV)/.installed  ## Kill, cut and fill whatever can be for a while, and look whether anything was lost (MINUTES=10 SEED=…)
+	@exec $(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 chart: $(VENV)/.installed  ## Bring the chart's copy of crds/ and the table of its values in docs/install.md up to date
 	@cp crds/machineversions.yaml charts/statekeep/files/machineversions.yaml

@@ -51,6 +51,7 @@ class _Server(kmock.KubernetesScaffold):
     broken: bool = False
     anonymous: bool = False
     before_write: Callable[[], Coroutine[Any, Any, object]] | None = None
+    loses: Callable[[Name, Object], bool] | None = None
     _answers: dict[Any, Callable[[Any], Coroutine[Any, Any, Object]]] = attrs.field(
         factory=dict, init=False
     )
@@ -138,6 +139,8 @@ class _Server(kmock.KubernetesScaffold):
                 {"op": "test", "path": "/metadata/resourceVersion", "value": revision},
                 {"op": "add", "path": "/status", "value": status},
             ] if request.subresource == "status":
+                if self.loses is not None and self.loses(name, status):
+                    raise Refused(500, "out of order")
                 if self.before_write is not None:
                     interrupt, self.before_write = self.before_write, None
                     await interrupt()
@@ -249,6 +252,10 @@ class Kubernetes:
     def write_status_before_the_next_write(self, name: Name, status: Object) -> None:
         """Let the operator come between the reading of an object and the writing of its annotation."""
         self._server.before_write = lambda: self._server.objects.write_status(name, status)
+
+    def lose_writes(self, loses: Callable[[Name, Object], bool] | None) -> None:
+        """Ask this before every status that an operator writes whether it is lost, in the thread of the server."""
+        self._server.loses = loses
 
     @property
     def refused(self) -> list[str]:

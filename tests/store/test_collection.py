@@ -76,6 +76,27 @@ async def test_who_arrives_in_a_retired_cohort_too_late_founds_another(world: Wo
     assert await world.count("cohort") == 1
 
 
+async def test_a_process_forgets_edges_that_lead_to_what_was_collected(world: World) -> None:
+    """Whether it learns so when it writes, or when it asks where to go on from there."""
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    for name in ("b", "c", "d"):
+        await world.spawn(name, "v1")
+    assert (
+        await collection.collect(world.database) == 1
+    )  # START still leads there, as far as we know
+    unknown = (world.event("b", "START"), world.event("b", "WAIVE"))
+    known = (world.event("c", "START"), world.event("c", "PAY"))
+    for outcome in await world.process(*unknown, *known, world.event("d", "START")):
+        assert outcome.handled  # type: ignore[union-attr]
+    assert [await world.place(name) for name in "bcd"] == [
+        ("v1", "documents"),
+        ("v1", "documents"),
+        ("v1", "fee"),
+    ]
+    assert (await rebuild(world.database)).misplaced == 0
+
+
 async def test_a_collector_gives_way_to_a_deployment(world: World) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START")

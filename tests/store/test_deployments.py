@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 
@@ -14,6 +15,7 @@ from statekeep.engine.routing.policy import (
 )
 from statekeep.engine.store.deployments import Deployment, Held, NotShown
 from statekeep.engine.store.events import Answer
+from statekeep.engine.store.spawning import Spawned
 
 
 async def test_two_actors_in_one_state_part_by_their_history(world: World) -> None:
@@ -196,6 +198,22 @@ async def test_two_deployments_at_once_happen_one_after_the_other(world: World) 
     ids = {result.id for result in results if isinstance(result, Deployment)}
     assert len(ids) == 1
     assert await world.place("a7") == ("v2", "fee")
+
+
+async def test_new_actors_begin_on_the_last_deployment_though_the_clock_was_set_back(
+    world: World, database_url: str
+) -> None:
+    await world.propose("v1", LOAN_1)
+    for name, parent in (("v2", "v1"), ("v3", "v2")):
+        await world.propose(name, LOAN_2, parent=parent)
+        assert isinstance(await world.apply(name), Deployment)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("set session_replication_role = replica")  # applied_at is frozen
+        connection.execute(
+            "update statekeep.version set applied_at = applied_at - interval '1 day' where name = 'v3'"
+        )
+    assert isinstance(await world.ask(world.wish("a", "m", by_machine=True)), Spawned)
+    assert (await world.place("a"))[0] == "v3"
 
 
 async def test_arrivals_after_a_move_join_what_is_there(world: World) -> None:

@@ -14,11 +14,12 @@ from tests.store.conftest import World
 from tests.store.definitions import LOAN_1
 from tests.store.model import Model, ModelActor, ModelVersion, fingerprint
 
+from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy, UnhandledEvents
 from statekeep.engine.store import versions
-from statekeep.engine.store.database import connect
+from statekeep.engine.store.database import ATTEMPTS, connect
 from statekeep.engine.store.deployments import Deployment, NotShown
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.spawning import Spawned
@@ -107,6 +108,21 @@ async def test_a_transaction_that_lost_a_deadlock_is_run_again(world: World) -> 
 
     assert list(await asyncio.gather(lock("a", "b"), lock("b", "a"))) == ["ab", "ba"]
     assert next(runs) == 3
+
+
+@pytest.mark.parametrize("way", ["transact", "read"])
+async def test_a_transaction_that_loses_every_race_is_told_as_an_outage(
+    world: World, way: str
+) -> None:
+    runs = itertools.count()
+
+    async def lose(connection: AsyncConnection) -> None:
+        next(runs)
+        await connection.execute(sa.text("do $$ begin raise sqlstate '40P01'; end $$"))
+
+    with pytest.raises(StoreUnavailable, match="lost a race"):
+        await getattr(world.database, way)(lose)
+    assert next(runs) == ATTEMPTS
 
 
 @dataclass

@@ -1,11 +1,16 @@
 """The tables say what the code believes, and Postgres holds them to it."""
 
+import os
+import socket
+
 import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import KEYS
+from tests.operator.outage import Way
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1
 
@@ -69,6 +74,24 @@ async def test_an_unreachable_database_is_unavailable_not_a_driver_error() -> No
     with pytest.raises(StoreUnavailable):
         await check(database)
     await database.close()
+
+
+async def test_a_host_that_vanishes_is_noticed_within_half_a_minute(database_url: str) -> None:
+    way = Way(database_url)
+    database = connect(way.url, KEYS)
+
+    async def options(connection: AsyncConnection) -> list[int]:
+        raw = await connection.get_raw_connection()
+        assert raw.driver_connection is not None
+        with socket.socket(fileno=os.dup(raw.driver_connection.fileno())) as one:
+            names = ("TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+            return [one.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+
+    patience_ms, idle_s, interval_s, count = await database.read(options)
+    await database.close()
+    way.close()
+    assert patience_ms <= 30_000
+    assert idle_s + interval_s * count <= 30
 
 
 @pytest.mark.parametrize(

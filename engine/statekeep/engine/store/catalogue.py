@@ -1,9 +1,10 @@
 """What a process has read and need not read again: versions, configurations, edges.
 
 An applied version is frozen and a configuration row is append-only, so what was read once stays
-true. An edge is true for one epoch of its machine: a deployment changes cohorts, and counts the epoch
-on. Within an epoch the cohort that it leads to may be retired; whoever writes is told so by Postgres.
-Only their number is bounded here.
+true. Except what a transaction reads of what it has written itself: if Postgres crashes before the
+commit, another configuration may get the same id. An edge is true for one epoch of its machine: a
+deployment changes cohorts, and counts the epoch on. Within an epoch the cohort that it leads to may
+be retired; whoever writes is told so by Postgres. Only their number is bounded here.
 """
 
 import json
@@ -134,7 +135,8 @@ class Catalogue:
                     row.label,
                     row.done,
                 )
-                self._configurations.keep(row.id, stored)
+                if row.committed:
+                    self._configurations.keep(row.id, stored)
                 found[row.id] = stored
         return found
 
@@ -148,6 +150,11 @@ _QUERY = (
         schema.configuration.c.done,
         schema.version.c.name.label("version"),
         schema.machine.c.name.label("machine"),
+        # Visible and not by this transaction itself: by one that has been committed.
+        sa.literal_column(
+            "coalesce(statekeep.configuration.xmin <> cast(pg_current_xact_id_if_assigned() as xid), true)",
+            sa.Boolean,
+        ).label("committed"),
     )
     .join(schema.version, schema.version.c.id == schema.configuration.c.version_id)
     .join(schema.machine, schema.machine.c.id == schema.version.c.machine_id)

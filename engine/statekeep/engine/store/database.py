@@ -28,6 +28,16 @@ from statekeep.engine.store.schema import SCHEMA
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
 
+_LIVENESS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""Half a minute, in seconds and in libpq's milliseconds: a host that vanishes with its addresses says no
+word, and the system's own patience of a quarter of an hour, or of two hours, would hold everything up."""
+
 _NO_SCHEMA = ("42P01", "3F000")
 """SQLSTATEs of a table, or a schema, that is not there."""
 
@@ -72,28 +82,35 @@ class Database:
 
         Raises:
             StoreUnavailable: Postgres did not answer. Whether the transaction was committed is
-                then unknown.
+                then unknown. Or every attempt lost a race.
             SchemaOutdated: there are no tables of ours.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with _translated(), self.engine.begin() as connection:
-                    return await work(connection)
-            except (sa.exc.DBAPIError, psycopg.Error) as error:
-                if attempt == ATTEMPTS or not _lost_race(error):
-                    raise
-                await asyncio.sleep(0.01 * attempt)
-        raise AssertionError("the loop returns or raises")
+
+        async def once() -> T:
+            async with _translated(), self.engine.begin() as connection:
+                return await work(connection)
+
+        return await _repeated(once)
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run ``work`` on one snapshot that can change nothing, and return what it returns."""
-        async with _translated(), self.engine.connect() as connection:
-            await connection.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-            found = await work(connection)
-            await connection.commit()  # after a rollback every prepared statement is forgotten
-            return found
+        """Run ``work`` on one snapshot that can change nothing, and return what it returns.
+
+        Raises:
+            StoreUnavailable: Postgres did not answer, or every attempt lost a race: a reader may
+                wait in a circle with a change of the schema.
+            SchemaOutdated: there are no tables of ours.
+        """
+
+        async def once() -> T:
+            async with _translated(), self.engine.connect() as connection:
+                await connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                found = await work(connection)
+                await connection.commit()  # after a rollback every prepared statement is forgotten
+                return found
+
+        return await _repeated(once)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -121,7 +138,7 @@ def connect(url: str, keys: KeyRing, *, pool_size: int = 10, prepares: bool = Tr
         DatabaseUrlInvalid: it is another URL, or none; the message does not repeat it, since it may
             hold a password.
     """
-    arguments: dict[str, Any] = {"connect_timeout": 5, "application_name": "statekeep"}
+    arguments: dict[str, Any] = {**_LIVENESS, "application_name": "statekeep"}
     if not prepares:
         arguments["prepare_threshold"] = None
     try:
@@ -213,6 +230,20 @@ def _state(error: BaseException) -> str | None:
 def _lost_race(error: BaseException) -> bool:
     """Return whether an error says to run it again."""
     return _state(error) in _LOST_RACE
+
+
+async def _repeated(once: Callable[[], Awaitable[T]]) -> T:
+    """Run a transaction again while it loses races, a few times."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await once()
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            if not _lost_race(error):
+                raise
+            if attempt == ATTEMPTS:
+                raise StoreUnavailable(f"{ATTEMPTS} attempts lost a race in Postgres") from error
+            await asyncio.sleep(0.01 * attempt)
+    raise AssertionError("the loop returns or raises")
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ Wanted = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where events lead."""
+    """Where events lead; nothing is known of cohorts that are not there."""
 
     stored: Mapping[Wanted, Edge]
     """Edges that are in the database, at the latest when this transaction commits."""
@@ -39,6 +39,9 @@ class Found:
 
     unstable: Mapping[Wanted, Place]
     """The event would never come to rest there."""
+
+    def __contains__(self, wanted: Wanted) -> bool:
+        return wanted in self.stored or wanted in self.passing or wanted in self.unstable
 
 
 _At = tuple[int, int, int, bytes]

@@ -91,7 +91,7 @@ async def _halved(
 
 
 class _Stale(Exception):
-    """An edge that this process knew leads to a cohort that has been retired since."""
+    """An edge that this process knew leads to a cohort that has been retired since, or is gone."""
 
 
 class _Batch:
@@ -215,6 +215,8 @@ class _Batch:
                 for wanted, edge in new.items():
                     kept[wanted[0], epochs[wanted], wanted[1]] = edge
             unstable.update(found.unstable)
+            if any(wanted not in found for wanted in epochs):
+                raise _Stale
             going = [walk for walk, _ in stopped]
 
     def _edge(self, cohort_id: int, epoch: int, event_type: str) -> Edge | None:

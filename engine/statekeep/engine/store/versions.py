@@ -144,13 +144,15 @@ async def machine_ids(connection: AsyncConnection) -> Sequence[int]:
 async def newest(connection: AsyncConnection, machine_id: int) -> int | None:
     """Return the id of the version of a machine that was applied last: where new actors begin.
 
-    It stays the newest one for as long as the machine's lock is held.
+    It stays the newest one for as long as the machine's lock is held. Deployments are counted; a time
+    would not do, since clocks are set back. The root comes before the first of them.
     """
-    version = schema.version
+    version, deployment = schema.version, schema.deployment
     query = (
         sa.select(version.c.id)
+        .outerjoin(deployment, deployment.c.version_id == version.c.id)
         .where(version.c.machine_id == machine_id, version.c.applied_at.is_not(None))
-        .order_by(version.c.applied_at.desc(), version.c.id.desc())
+        .order_by(sa.func.coalesce(deployment.c.epoch, 0).desc(), version.c.id.desc())
         .limit(1)
     )
     found: int | None = (await connection.execute(query)).scalar_one_or_none()
