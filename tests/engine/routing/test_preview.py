@@ -12,7 +12,7 @@ from tests.engine.routing.trees import CHECKED, LOAN, History, population, versi
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject, JsonValue
 from statekeep.engine.routing.cohort import Population
-from statekeep.engine.routing.decision import Move, Reason, Stay
+from statekeep.engine.routing.decision import Move, Stay
 from statekeep.engine.routing.evaluation import Decided, evaluate
 from statekeep.engine.routing.policy import (
     CompletedActors,
@@ -21,6 +21,7 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.preview import Preview, preview_id, summarize
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.version import Version
 
 PAID: History = ("START", "PAY")

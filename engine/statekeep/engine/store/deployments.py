@@ -25,9 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.ids import Namespace, PreviewId, VersionName
 from statekeep.engine.routing.cohort import Cohort
-from statekeep.engine.routing.decision import Migrate, Move, Reason, Stay
+from statekeep.engine.routing.decision import Migrate, Move, Stay
 from statekeep.engine.routing.evaluation import Decided, evaluate, hold_back, moves
 from statekeep.engine.routing.policy import UnseenMoves
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.store import interning, locks, populations, previews, schema, versions
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
