@@ -366,6 +366,11 @@ class ProblemResponse(Response, kw_only=True):
         Annotated[StateLabel, Meta(description="Where the actor is: `unhandled`, `unstable`.")]
         | UnsetType
     ) = UNSET
+    verb: (
+        Annotated[str, Meta(description="What the caller may not do: `forbidden`.")] | UnsetType
+    ) = UNSET
+    resource: Annotated[str, Meta(description="To what: `forbidden`.")] | UnsetType = UNSET
+    namespace: Annotated[str, Meta(description="And where: `forbidden`.")] | UnsetType = UNSET
 
 
 class HealthResponse(Response, kw_only=True):

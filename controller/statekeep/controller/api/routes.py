@@ -253,7 +253,7 @@ ROUTES = (
                     (Content(ChangeLines, NDJSON), Content(ChangeEvents, SSE)),
                 ),
             ),
-            kinds=("cursor-gone", "too-many-followers"),
+            kinds=("cursor-gone", "too-many-followers", "broken-off"),
         ),
     ),
     Route(
