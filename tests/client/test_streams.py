@@ -8,9 +8,10 @@ from contextlib import aclosing, closing
 from pathlib import Path
 
 import pytest
-from tests.api.process import Api
+from tests.api.process import Api, ask
 from tests.client.conftest import House, propose
 from tests.client.cutter import Cutter
+from tests.dev.process import until
 from tests.operator.outage import Way
 
 from statekeep.client import (
@@ -175,7 +176,8 @@ def test_events_are_sent_again_in_order_when_the_database_comes_back(
             way.block()
             thread = threading.Thread(target=lambda: pairs.extend(sending))
             thread.start()
-            api.line("database-unavailable")
+            failed = 'events_total{outcome="Failed"}'
+            until(lambda: failed in ask(api.url + "/metrics")[1], "events that find no database")
             way.unblock()
             thread.join(60)
             assert seqs(pairs) == expected(1_500)
