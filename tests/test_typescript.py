@@ -4,6 +4,7 @@ import pytest
 from tests.test_readme import terminal  # noqa: F401  (a fixture)
 from tests.typescript_types import EXAMPLE, generate, install, npm
 
+
 @pytest.fixture(scope="module", autouse=True)
 def _node() -> None:
     if problem := install():

@@ -357,7 +357,7 @@ export interface components {
              */
             updatedAt: string;
             /** @description What the actor remembers: any JSON object up to 1 MiB. Stored encrypted. */
-            context?: Record<string, never>;
+            context?: Record<string, unknown>;
             /** @description Why the context does not open; then it is left out. */
             contextError?: string;
         };
@@ -398,7 +398,7 @@ export interface components {
             /** @description What came with the event: any JSON value up to 1 MiB. Stored encrypted. */
             data?: unknown;
             /** @description A merge patch (RFC 7396) of the actor's context: `null` removes. */
-            context?: Record<string, never>;
+            context?: Record<string, unknown>;
             /** @description An idempotency key, where no header gives one; unique per actor. */
             id?: string;
             /** @description An actor's id, unique in its namespace: letters, digits and `._:@~+=,-`, the first one a letter or digit, so that it is safe in a path as it is. */
@@ -536,7 +536,7 @@ export interface components {
             /** @description What came with the event: any JSON value up to 1 MiB. Stored encrypted. */
             data?: unknown;
             /** @description A merge patch (RFC 7396) of the actor's context: `null` removes. */
-            context?: Record<string, never>;
+            context?: Record<string, unknown>;
             /** @description An idempotency key, where no header gives one; unique per actor. */
             id?: string;
         };
@@ -692,7 +692,7 @@ export interface components {
             historyPath?: string[];
             migration?: components["schemas"]["MigrationRequest"];
             /** @description An XState v5 machine config: up to 1 MB, 10,000 states, 100 levels. */
-            definition: Record<string, never>;
+            definition: Record<string, unknown>;
         };
         /** @description What deploying a version would do now, actor by actor. */
         PreviewResponse: {
@@ -778,9 +778,9 @@ export interface components {
                 [key: string]: components["schemas"]["HistoryState"][];
             };
             /** @description What the actor remembers: any JSON object up to 1 MiB. Stored encrypted. */
-            context: Record<string, never>;
+            context: Record<string, unknown>;
             /** @description Always empty: nothing is invoked. */
-            children: Record<string, never>;
+            children: Record<string, unknown>;
         };
         /** @description A wish for an actor, on a version or on the one of a machine that was applied last: name one of the two. */
         SpawnRequest: {
@@ -791,7 +791,7 @@ export interface components {
             /** @description The name of a version or of a machine. */
             machine?: string;
             /** @description What the actor remembers: any JSON object up to 1 MiB. Stored encrypted. */
-            context?: Record<string, never>;
+            context?: Record<string, unknown>;
         };
         /** @description How many actors are in a state. */
         StateCount: {
@@ -842,7 +842,7 @@ export interface components {
              */
             appliedAt?: string;
             /** @description An XState v5 machine config: up to 1 MB, 10,000 states, 100 levels. */
-            definition?: Record<string, never>;
+            definition?: Record<string, unknown>;
             preview?: components["schemas"]["PreviewSummary"];
             migration?: components["schemas"]["MigrationResponse"];
         };
