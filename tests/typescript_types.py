@@ -35,7 +35,7 @@ def install() -> str | None:
     if is_there:
         return None
     done = subprocess.run(
-        ["npm", "ci", "--silent", "--ignore-scripts"],
+        ["npm", "ci", "--silent", "--ignore-scripts", "--fetch-retries=0"],
         cwd=PLACE,
         check=False,
         capture_output=True,

@@ -31,7 +31,7 @@ class Cutter:
         self._started = threading.Event()
         self._stop = asyncio.Event()
         self._port = 0
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         assert self._started.wait(10)
         self.url = f"http://127.0.0.1:{self._port}"

@@ -1,11 +1,10 @@
 """What is lost on the way: tried again with the same key, and done once."""
 
-import asyncio
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.api.conftest import Site, shared_url, site  # noqa: F401  (fixtures)
 from tests.cli.test_keys import Desk, desk  # noqa: F401  (a fixture)
 from tests.client.conftest import House
 from tests.client.cutter import Cutter
@@ -19,10 +18,8 @@ from statekeep.client import (
     Patience,
     TokenUnreadable,
     Unauthenticated,
-    Unavailable,
 )
 from statekeep.client.patience import Backoff
-from statekeep.controller.api import admission
 
 BRIEF = Patience(total_s=0.0)
 
@@ -81,33 +78,6 @@ def test_a_server_that_is_restarted_is_waited_for(house: House, cutter: Cutter) 
         assert answers == [1]
 
 
-async def test_who_finds_no_room_waits_as_long_as_is_asked(
-    site: Site,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    await site.spawn("a")
-    monkeypatch.setattr(admission, "MAX_REQUESTS", 0)
-    hasty = Patience(total_s=0.9)
-    async with AsyncClient(site.url, patience=hasty, namespace=site.namespace) as client:
-        with pytest.raises(Unavailable, match="overloaded") as refused:
-            await client.send("a", "START")
-    assert (refused.value.status, refused.value.retry_after_s) == (503, 1.0)
-    assert refused.value.key is not None
-    async with AsyncClient(site.url, namespace=site.namespace) as client:
-        begin = asyncio.get_running_loop().time()
-        sending = asyncio.create_task(client.send("a", "START"))
-        while "refused_total 2.0" not in await _metrics(site):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        monkeypatch.setattr(admission, "MAX_REQUESTS", 2000)
-        assert (await sending).seq == 1
-        assert asyncio.get_running_loop().time() - begin >= 1.0
-
-
-async def _metrics(site: Site) -> str:  # noqa: F811
-    async with site.session.get(site.url + "/metrics") as response:
-        return await response.text()
-
-
 def test_pauses_grow_at_random_and_keep_to_what_is_asked() -> None:
     patience = Patience(total_s=100.0, first_pause_s=1.0, longest_pause_s=4.0)
     runs = []
@@ -154,8 +124,7 @@ class TestTokens:
         token = desk.made("-n", "default", "--scope", "actors:read")
         api = desk.api("--auth", "keys")
         file = tmp_path / "token"
-        cutter = Cutter(api.url)
-        with Client(cutter.url, token_file=file) as client:
+        with closing(Cutter(api.url)) as cutter, Client(cutter.url, token_file=file) as client:
             with pytest.raises(TokenUnreadable, match="cannot be used"):
                 list(client.actors())
             file.write_text("sk_old\n")
@@ -168,4 +137,3 @@ class TestTokens:
             file.write_text("sk_old\n")
             cutter.before_answer = lambda: file.write_text(token)
             assert list(client.actors()) == [], "replaced while the call was on its way"
-        cutter.close()
