@@ -12,7 +12,7 @@ ClientError
 │   │   └── Unhandled       strict handling, and no transition takes the event
 │   ├── CursorGone          410: the log no longer holds the change; begin anew
 │   ├── SeqDiffers          412: the actor has moved on; read it again
-│   └── Unavailable         429, 502, 503, 504: not now; it was tried again for as long as ``Patience`` says
+│   └── Unavailable         408, 429, 502, 503, 504: not now; it was tried again for as long as ``Patience`` says
 ├── NoAnswer                nobody answered, or the answer broke off, for as long
 ├── AnswerUnreadable        the answer is none of this API's; is this the right URL?
 └── TokenUnreadable         the token file holds no token; its owner can help
