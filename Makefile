@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples bench-engine bench-api bench-migrate soak chart check format clean
+.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples typescript-types bench-engine bench-api bench-migrate soak chart check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ fuzz-api: $(VENV)/.installed  ## Send the API whatever its document allows, and 
 
 api-examples: $(VENV)/.installed  ## Play the loan story and write the examples of /openapi.json anew
 	@$(BIN)/python -m tests.api.loan_story
+
+typescript-types: $(VENV)/.installed  ## Write the types of examples/typescript anew, from /openapi.json (needs Node)
+	@$(BIN)/python -m tests.typescript_types
 
 $(VENV)/.bench: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench

@@ -21,7 +21,7 @@ from statekeep.controller.manifest.parse import parse
 from statekeep.controller.standing import Standing
 from statekeep.engine.finding import errors
 from statekeep.engine.json import JsonValue
-from statekeep.engine.routing.decision import Reason
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.statechart.validation import validate
 from statekeep.engine.store.sql import statements
 

@@ -32,6 +32,8 @@ def test_statekeep_is_a_namespace() -> None:
 def test_every_package_says_what_belongs_in_it_and_holds_nothing_else() -> None:
     for source in SOURCES:
         for path in source.rglob("__init__.py"):
+            if path.parent.name == "client":
+                continue  # others import it, and should not have to know our modules
             text = path.read_text().strip()
             assert text.startswith('"""'), path
             assert text.count('"""') == 2, path

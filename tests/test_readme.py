@@ -74,6 +74,36 @@ def test_the_story_goes_as_the_page_tells_it(
         assert matches(ran.stdout, told), (command, ran.stdout)
 
 
+def programs(page: Path) -> list[tuple[str, list[str]]]:
+    """Return every Python block of a page, and what its comments say that it prints, in order."""
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    return [
+        (
+            block,
+            [line for told in re.findall(r"print\(.*  # (.*)", block) for line in told.split(", ")],
+        )
+        for block in blocks
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/client.md"])
+def test_the_programs_print_what_the_page_says(
+    terminal: dict[str, str], tmp_path: Path, page: str
+) -> None:
+    for command, _ in story(ROOT / "README.md"):
+        shown = ["bash", "-c", command.replace(URL, terminal["URL"])]
+        subprocess.run(shown, cwd=tmp_path, env=terminal, capture_output=True, check=True)
+    for program, told in programs(ROOT / page):
+        ran = subprocess.run(
+            [sys.executable, "-c", program.replace(URL, terminal["URL"])],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.splitlines() == told
+
+
 def test_something_to_run_stands_on_the_first_screen() -> None:
     head = (ROOT / "README.md").read_text().splitlines()[:25]
     assert any(line.startswith("make run") for line in head)

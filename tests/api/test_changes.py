@@ -454,3 +454,14 @@ async def test_a_stream_that_has_lived_long_enough_ends_with_a_bookmark(
     await site.spawn("a")
     [line] = documents(await site.get(PATH))
     assert line["kind"] == "bookmark"
+
+
+async def test_a_read_to_the_end_that_ends_before_it_says_so(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.spawn("a")
+    with monkeypatch.context() as hurried:
+        hurried.setattr(changes, "LIFE_S", 0.0)
+        mark, problem = documents(await site.get(PATH, follow="false"))
+    assert problem["type"].endswith("/broken-off")
+    assert [line["kind"] for line in await read(site, after=mark["cursor"])] == ["spawn"]

@@ -13,9 +13,11 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.api.conftest import Site, together
 from tests.api.process import Api, ask
+from tests.dev.process import ENVIRONMENT
 
-from statekeep.controller.api import admission
+from statekeep.controller.api import admission, observation
 from statekeep.controller.api.app import create
+from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.server import listening
 from statekeep.controller.cli.api import api as command
@@ -71,6 +73,36 @@ async def test_the_access_log_holds_what_is_wanted_and_nothing_that_is_secret(
         assert all(json.loads(line)["path"].startswith("/v1/actors") for line in lines)
         if kind is AccessLog.ALL:
             assert [one.get("requestId") for one in fields] == ["r-1", None]
+
+
+async def test_a_stream_is_counted_but_neither_timed_nor_slow(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.spawn("a")
+    monkeypatch.setattr(observation, "SLOW_S", 0.0)  # everything is
+    caplog.set_level(logging.INFO, "statekeep.access")
+    app = create(site.database, site.namespace, access_log=AccessLog.FAILURES)
+    async with listening(app, "127.0.0.1", 0) as url:
+        other = replace(site, url=url)
+        assert (await other.get("/v1/changes", follow="false")).status == 200
+        line = b'{"actor": "a", "type": "START"}\n'
+        assert (await other.send_raw("/v1/events", line, NDJSON)).status == 200
+        async with site.session.get(f"{url}/v1/changes") as response:
+            await response.content.readline()
+            response.close()
+        while 'route="/v1/changes",status="499"' not in await _metrics(other):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await other.get("/v1/versions")
+        text = await _metrics(other)
+    counted = re.findall(r'requests_total\{method="(\w+)",route="(\S+?)",status="(\d+)"', text)
+    assert {("GET", "/v1/changes", "200"), ("POST", "/v1/events", "200")} < set(counted)
+    timed = set(re.findall(r'request_seconds_count\{method="\w+",route="(\S+?)"', text))
+    assert timed == {"/v1/versions", "/metrics"}
+    written = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
+    assert [(one["path"], one["status"]) for one in written if one["path"] != "/metrics"] == [
+        ("/v1/changes", 499),  # its reader went in the midst of it
+        ("/v1/versions", 200),
+    ]
 
 
 def test_a_field_cannot_forge_another_line_or_field() -> None:
@@ -140,9 +172,8 @@ async def test_requests_and_transactions_are_traced_where_a_collector_is_named(
     app = web.Application()
     app.router.add_post("/v1/traces", collect)
     async with listening(app, "127.0.0.1", 0) as url:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        monkeypatch.setattr("tests.dev.process.ENVIRONMENT", _environment())
+        monkeypatch.setitem(ENVIRONMENT, "OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        monkeypatch.setitem(ENVIRONMENT, "OTEL_BSP_SCHEDULE_DELAY", "100")
         running = await asyncio.to_thread(Api, tmp_path, shared_url)
         place = f"{running.url}/v1/namespaces/{site.namespace}/actors"
         await asyncio.to_thread(ask, place, {"id": "t", "version": "v1"})
@@ -163,12 +194,6 @@ async def test_requests_and_transactions_are_traced_where_a_collector_is_named(
     ]
     names = [a.value.string_value for a in received[0].resource_spans[0].resource.attributes]
     assert "statekeep-api" in names
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "COLUMNS": "200", "TERM": "dumb"}
 
 
 def test_every_option_is_explained() -> None:

@@ -34,7 +34,8 @@ def codes(result: Result) -> list[tuple[int, str]]:
 def test_the_examples_are_valid(examples: Path) -> None:
     result = run("--strict", examples)
     assert result.exit_code == 0
-    assert result.stdout == "8 manifests, 0 machines in 16 files: 0 errors, 0 warnings\n"
+    assert result.stdout.startswith("8 manifests, 0 machines in ")
+    assert result.stdout.endswith(" files: 0 errors, 0 warnings\n")
 
 
 def test_yaml_manifest_and_statechart_problems_come_at_once(tmp_path: Path) -> None:

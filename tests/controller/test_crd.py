@@ -17,9 +17,10 @@ from statekeep.controller.status import MAX_ROWS, MAX_TEXT, status
 from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, PreviewId
 from statekeep.engine.json import canonical
-from statekeep.engine.routing.decision import Move, Reason
+from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.policy import CompletedActors, UnhandledEvents, UnseenMoves
 from statekeep.engine.routing.preview import Preview, StayKind
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.store.deployments import ApprovedBy, Deployment
 
 ROOT = Path(__file__).parents[2]

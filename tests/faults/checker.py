@@ -31,7 +31,7 @@ from tests.faults.records import Answer, Attempt, Kind
 from tests.store.model import Model, ModelActor, Ruling, fingerprint
 
 from statekeep.engine.json import canonical
-from statekeep.engine.routing.decision import Reason
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.interpreter import initial, step
 from statekeep.engine.statechart.machine import Machine

@@ -19,8 +19,9 @@ from statekeep.controller.status import status
 from statekeep.engine.finding import Finding
 from statekeep.engine.ids import MachineName, PreviewId, VersionName
 from statekeep.engine.json import canonical
-from statekeep.engine.routing.decision import Move, Reason
+from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.preview import Preview, StayKind
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.store.deployments import ApprovedBy, Deployment
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

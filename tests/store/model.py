@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from statekeep.engine.json import JsonObject, JsonValue, canonical
-from statekeep.engine.routing.decision import Move, Reason
+from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.policy import (
     CompletedActors,
     MigrationPolicy,
     UnhandledEvents,
     UnseenMoves,
 )
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.statechart.compiler import compile_machine
 from statekeep.engine.statechart.interpreter import initial, step
 from statekeep.engine.statechart.machine import Machine

@@ -6,13 +6,13 @@ import psycopg
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 
-from statekeep.engine.routing.decision import Reason
 from statekeep.engine.routing.policy import (
     CompletedActors,
     MigrationPolicy,
     UnhandledEvents,
     UnseenMoves,
 )
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.store.deployments import Deployment, Held, NotShown
 from statekeep.engine.store.events import Answer
 from statekeep.engine.store.spawning import Spawned

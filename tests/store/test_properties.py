@@ -17,13 +17,13 @@ from tests.store.model import Kind, Model, ModelActor, ModelVersion, Ruling, fin
 
 from statekeep.engine.ids import Namespace, PreviewId
 from statekeep.engine.json import JsonObject
-from statekeep.engine.routing.decision import Reason
 from statekeep.engine.routing.policy import (
     CompletedActors,
     MigrationPolicy,
     UnhandledEvents,
     UnseenMoves,
 )
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import Deployment, Held

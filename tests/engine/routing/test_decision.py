@@ -19,9 +19,10 @@ from tests.engine.routing.trees import (
 
 from statekeep.engine.history.path import Matched
 from statekeep.engine.json import JsonObject, canonical
-from statekeep.engine.routing.decision import Decision, Migrate, Move, Reason, Stay
+from statekeep.engine.routing.decision import Decision, Migrate, Move, Stay
 from statekeep.engine.routing.evaluation import Decided, hold_back, moves
 from statekeep.engine.routing.policy import CompletedActors, MigrationPolicy, UnhandledEvents
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.replay import Landed, Lost, Walk
 from statekeep.engine.routing.version import Version
 from statekeep.engine.statechart.interpreter import initial, step

@@ -19,7 +19,7 @@ from tests.engine.routing.trees import (
 
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject, JsonValue
-from statekeep.engine.routing.decision import Move, Reason, Stay
+from statekeep.engine.routing.decision import Move, Stay
 from statekeep.engine.routing.evaluation import Decided
 from statekeep.engine.routing.policy import (
     CompletedActors,
@@ -28,6 +28,7 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.preview import Preview, preview_id, summarize
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.version import Version
 
 PAID: History = ("START", "PAY")

@@ -17,7 +17,7 @@ from statekeep.controller.api.problems import Problem, invalid, missing, note
 from statekeep.controller.api.state import State, state
 from statekeep.engine.errors import SealBroken
 from statekeep.engine.ids import ActorId, MachineName, VersionName
-from statekeep.engine.routing.decision import Reason
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.store import actors, audit, spawning
 from statekeep.engine.store.actors import Actor, Logged, Selection
 from statekeep.engine.store.audit import Explained

@@ -70,6 +70,7 @@ def create(
     app[authorization.GUARDS] = guards
     app.cleanup_ctx.append(partial(_serving, database, metrics))
     app.on_shutdown.append(_end_streams)
+    app.on_response_prepare.append(observation.note_stream)
     if exposes_metrics:
         app.router.add_get("/metrics", partial(_metrics, metrics))
     for probe in PROBES:

@@ -155,6 +155,15 @@ def _gone() -> Problem:
     )
 
 
+def _broken_off() -> Problem:
+    """Return what tells an end from the end that was asked for."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "broken-off",
+        "the server has to stop before the end: come back with the last cursor",
+    )
+
+
 class _Reading:
     """One reader on the way through the feed."""
 
@@ -206,8 +215,11 @@ class _Reading:
                 else:
                     position, self._place = passage.upto, _Place(passage.mark)
             await self._stream.breathe(self._place.cursor)
-        if self._left != 0:
-            await self._stream.bookmark(self._place.cursor)
+        if self._left == 0:
+            return
+        await self._stream.bookmark(self._place.cursor)
+        if end is not None and position < end:
+            await self._stream.fail(_broken_off().document())
 
     async def _resume(self, inside: _Place) -> None:
         """Show the rest of the deployment that the reader is in the midst of."""

@@ -80,6 +80,10 @@ KINDS: Mapping[str, Kind] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "as many follow the changes as one process serves; try again",
     ),
+    "broken-off": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the server stops before it has told all changes there were; come back with the last cursor",
+    ),
     "authorization-unavailable": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the Kubernetes API server does not answer, so nobody can tell who may call",

@@ -39,7 +39,7 @@ class Metrics:
         )
         self._request_seconds = Histogram(
             "statekeep_api_request_seconds",
-            "Time from the head of a request to the end of its answer, by method and route.",
+            "Time from the head of a request to the end of its answer, by method and route; not of streams.",
             ["method", "route"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -74,10 +74,11 @@ class Metrics:
             registry=self.registry,
         )
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request."""
+    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count a request, and its time where that says something of us."""
         self._requests.labels(method, route, str(status)).inc()
-        self._request_seconds.labels(method, route).observe(seconds)
+        if seconds is not None:
+            self._request_seconds.labels(method, route).observe(seconds)
 
     def processed(self, outcomes: Iterable[str], seconds: float) -> None:
         """Count the events of one transaction."""

@@ -1,4 +1,7 @@
-"""Watching requests: each one is counted and timed, and written to the access log if that is wanted."""
+"""Watching requests: each one is counted and timed, and written to the access log if that is wanted.
+
+Streams are counted, not timed: how long one lasts is up to whoever reads the changes, or sends the lines.
+"""
 
 import logging
 import re
@@ -19,6 +22,8 @@ _access = logging.getLogger("statekeep.access")
 SLOW_S = 1.0
 """From here on a request is worth a line of its own, whatever it was answered with."""
 
+_IS_STREAM = web.RequestKey("is_stream", bool)
+
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -27,7 +32,7 @@ class AccessLog(StrEnum):
 
     ALL = "all"
     FAILURES = "failures"
-    """Those refused or failed, and those that took longer than ``SLOW_S``."""
+    """Those refused or failed, and those that took longer than ``SLOW_S`` and are no streams."""
 
     NONE = "none"
 
@@ -47,14 +52,24 @@ def middleware(metrics: Metrics, access_log: AccessLog) -> Middleware:
             raise
         finally:
             seconds = time.perf_counter() - began
-            metrics.answered(request.method, route_of(request), status, seconds)
+            is_timed = _IS_STREAM not in request
+            metrics.answered(
+                request.method, route_of(request), status, seconds if is_timed else None
+            )
             if access_log is AccessLog.ALL or (
-                access_log is AccessLog.FAILURES and (status >= 400 or seconds > SLOW_S)
+                access_log is AccessLog.FAILURES
+                and (status >= 400 or (is_timed and seconds > SLOW_S))
             ):
                 _write(request, status, seconds)
         return response
 
     return observe
+
+
+async def note_stream(request: web.Request, response: web.StreamResponse) -> None:
+    """Remember, when the head of an answer is sent, that what follows is not there yet."""
+    if not isinstance(response, web.Response):
+        request[_IS_STREAM] = True
 
 
 def route_of(request: web.Request) -> str:

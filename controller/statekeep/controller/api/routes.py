@@ -16,6 +16,7 @@ from statekeep.controller.api import (
     events,
     health,
     queries,
+    version_bodies,
     versions,
 )
 from statekeep.controller.api.contract import (
@@ -252,7 +253,7 @@ ROUTES = (
                     (Content(ChangeLines, NDJSON), Content(ChangeEvents, SSE)),
                 ),
             ),
-            kinds=("cursor-gone", "too-many-followers"),
+            kinds=("cursor-gone", "too-many-followers", "broken-off"),
         ),
     ),
     Route(
@@ -265,7 +266,7 @@ ROUTES = (
             id="listVersions",
             tag=Tag.VERSIONS,
             query=queries.VersionFilter,
-            answers=(_ok("A page of versions.", bodies.VersionsResponse),),
+            answers=(_ok("A page of versions.", version_bodies.VersionsResponse),),
         ),
     ),
     Route(
@@ -278,7 +279,7 @@ ROUTES = (
             id="getVersion",
             tag=Tag.VERSIONS,
             path=queries.OfVersion,
-            answers=(_ok("The version.", bodies.VersionResponse),),
+            answers=(_ok("The version.", version_bodies.VersionResponse),),
         ),
     ),
     Route(
@@ -291,8 +292,8 @@ ROUTES = (
             id="previewVersion",
             tag=Tag.VERSIONS,
             query=queries.PreviewPages,
-            bodies=(Content(bodies.PreviewRequest),),
-            answers=(_ok("What its deployment would do.", bodies.PreviewResponse),),
+            bodies=(Content(version_bodies.PreviewRequest),),
+            answers=(_ok("What its deployment would do.", version_bodies.PreviewResponse),),
         ),
     ),
     Route(

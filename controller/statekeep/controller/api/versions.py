@@ -11,7 +11,7 @@ from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.api import actors as actor_routes
-from statekeep.controller.api import bodies, queries, requests, scalars
+from statekeep.controller.api import bodies, queries, requests, scalars, version_bodies
 from statekeep.controller.api.problems import invalid, missing
 from statekeep.controller.api.state import state
 from statekeep.controller.conditions import approval_line
@@ -51,7 +51,7 @@ async def index(request: web.Request) -> web.Response:
     namespace, limit = requests.namespace(request), query.limit
     after = requests.position(query.cursor, tuple[scalars.RowId])
 
-    async def work(connection: AsyncConnection) -> bodies.VersionsResponse:
+    async def work(connection: AsyncConnection) -> version_bodies.VersionsResponse:
         counts = await _counts(connection, namespace)
         found = await versions.find_all(
             connection,
@@ -60,7 +60,7 @@ async def index(request: web.Request) -> web.Response:
             after=after[0] if after else 0,
             limit=limit + 1,
         )
-        return bodies.VersionsResponse(
+        return version_bodies.VersionsResponse(
             versions=[_shown(stored, counts) for stored in found[:limit]],
             next_cursor=requests.cursor(found[limit - 1].id) if len(found) > limit else UNSET,
         )
@@ -76,7 +76,7 @@ async def read(request: web.Request) -> web.Response:
     """
     namespace, name = requests.namespace(request), VersionName(request.match_info["name"])
 
-    async def work(connection: AsyncConnection) -> bodies.VersionResponse:
+    async def work(connection: AsyncConnection) -> version_bodies.VersionResponse:
         stored = await versions.find(connection, namespace, name) if "\0" not in name else None
         if stored is None:
             raise missing(f"version {name[:253]}")
@@ -85,7 +85,7 @@ async def read(request: web.Request) -> web.Response:
         deployment = await deployments.find(connection, stored.id)
         if isinstance(deployment, Deployment):
             shown.migration = msgspec.convert(
-                migration_document(deployment), bodies.MigrationResponse
+                migration_document(deployment), version_bodies.MigrationResponse
             )
         if not stored.is_applied and stored.parent_id is not None:
             parent = await versions.by_id(connection, stored.parent_id)
@@ -95,21 +95,21 @@ async def read(request: web.Request) -> web.Response:
     return requests.json_response(await state(request).database.read(work))
 
 
-Counts = dict[VersionName, list[bodies.StateCount]]
+Counts = dict[VersionName, list[version_bodies.StateCount]]
 
 
 async def _counts(connection: AsyncConnection, namespace: Namespace) -> Counts:
     counts: Counts = {}
     for name, value, label, number in await actors.count_by_state(connection, namespace):
-        row = bodies.StateCount(state_value=json.loads(value), state=label, actors=number)
+        row = version_bodies.StateCount(state_value=json.loads(value), state=label, actors=number)
         counts.setdefault(name, []).append(row)
     return counts
 
 
-def _shown(stored: StoredVersion, counts: Counts) -> bodies.VersionResponse:
+def _shown(stored: StoredVersion, counts: Counts) -> version_bodies.VersionResponse:
     version = stored.version
     states = counts.get(version.name, [])
-    return bodies.VersionResponse(
+    return version_bodies.VersionResponse(
         name=version.name,
         machine=stored.machine,
         standing="Applied" if stored.is_applied else "Proposed",
@@ -122,10 +122,10 @@ def _shown(stored: StoredVersion, counts: Counts) -> bodies.VersionResponse:
     )
 
 
-def _summary(preview: Preview) -> bodies.PreviewSummary:
+def _summary(preview: Preview) -> version_bodies.PreviewSummary:
     line = approval_line(preview.id)
     document = {"id": preview.id, "approve": line, **preview_counts(preview)}
-    return msgspec.convert(document, bodies.PreviewSummary)
+    return msgspec.convert(document, version_bodies.PreviewSummary)
 
 
 async def preview(request: web.Request) -> web.Response:
@@ -134,7 +134,7 @@ async def preview(request: web.Request) -> web.Response:
     It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is
     stored. `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
     """
-    body = await requests.body(request, bodies.PreviewRequest)
+    body = await requests.body(request, version_bodies.PreviewRequest)
     query = requests.query(request, queries.PreviewPages)
     namespace, limit = requests.namespace(request), query.limit
     version, warnings = _version(body)
@@ -143,7 +143,7 @@ async def preview(request: web.Request) -> web.Response:
         "stay": requests.position(query.stay_cursor, tuple[scalars.ActorId]),
     }
 
-    async def work(connection: AsyncConnection) -> bodies.PreviewResponse:
+    async def work(connection: AsyncConnection) -> version_bodies.PreviewResponse:
         parent = await versions.find(connection, namespace, VersionName(body.parent_id))
         if parent is None or not parent.is_applied:
             raise invalid(f"parentId: version {body.parent_id} is not applied in this namespace")
@@ -158,7 +158,7 @@ async def preview(request: web.Request) -> web.Response:
     return requests.json_response(await state(request).database.read(work))
 
 
-def _version(body: bodies.PreviewRequest) -> tuple[Version, Sequence[Finding]]:
+def _version(body: version_bodies.PreviewRequest) -> tuple[Version, Sequence[Finding]]:
     """Return the version that a body describes, and the warnings about it."""
     definition = in_canonical_order(body.definition)
     findings = validate(definition)
@@ -195,7 +195,7 @@ async def _page(
     cohorts: dict[tuple[int, int], Decided],
     after: tuple[str, ...] | None,
     limit: int,
-) -> bodies.PassengerPage:
+) -> version_bodies.PassengerPage:
     found = await actors.select_cohorts(
         connection,
         parent,
@@ -203,14 +203,14 @@ async def _page(
         after=ActorId(after[0]) if after else None,
         limit=limit + 1,
     )
-    return bodies.PassengerPage(
+    return version_bodies.PassengerPage(
         actors=[_passenger(actor_id, cohorts[place]) for actor_id, place in found[:limit]],
         next_cursor=requests.cursor(found[limit - 1][0]) if len(found) > limit else UNSET,
     )
 
 
-def _passenger(actor_id: ActorId, one: Decided) -> bodies.Passenger:
-    shown = bodies.Passenger(id=actor_id, state=state_label(one.cohort.value))
+def _passenger(actor_id: ActorId, one: Decided) -> version_bodies.Passenger:
+    shown = version_bodies.Passenger(id=actor_id, state=state_label(one.cohort.value))
     match one.decision:
         case Migrate(move=move):
             shown.to = state_label(move.target)
@@ -223,20 +223,22 @@ def _previewed(
     version: Version,
     warnings: Sequence[Finding],
     everything: Collection[Decided],
-    pages: dict[str, bodies.PassengerPage],
-) -> bodies.PreviewResponse:
+    pages: dict[str, version_bodies.PassengerPage],
+) -> version_bodies.PreviewResponse:
     summary = _summary(summarize(version, everything))
     prefix_hash = version.path.prefix_hash
-    return bodies.PreviewResponse(
+    return version_bodies.PreviewResponse(
         **{field: getattr(summary, field) for field in summary.__struct_fields__},
         prefix_hash=UNSET if prefix_hash is None else show(prefix_hash),
         warnings=[
-            bodies.WarningResponse(
+            version_bodies.WarningResponse(
                 code=f.code, pointer="/definition" + f.pointer, message=f.message
             )
             for f in warnings
         ],
-        migration=bodies.MigrationPreview(would_migrate=pages["migrate"], would_stay=pages["stay"]),
+        migration=version_bodies.MigrationPreview(
+            would_migrate=pages["migrate"], would_stay=pages["stay"]
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.run import run
 from statekeep.controller.api.settings import Settings
 from statekeep.controller.api.workers import supervise
+from statekeep.controller.cli.daemon import health_host_option, health_port_option, logs_option
 from statekeep.controller.cli.database import database_url, keys_file
 from statekeep.controller.cli.dev import HOST, PORT
 from statekeep.controller.logs import log_as
@@ -77,18 +78,9 @@ def _modes(_: click.Context, __: click.Parameter, value: str) -> frozenset[Mode]
     show_default=True,
     help="Processes that share the port; each takes up to ten database connections.",
 )
-@click.option(
-    "--health-host",
-    envvar="STATEKEEP_HEALTH_HOST",
-    default="0.0.0.0",  # noqa: S104  (the kubelet calls from outside the pod)
-    show_default=True,
-    help="The address of --health-port.",
-)
-@click.option(
-    "--health-port",
-    envvar="STATEKEEP_HEALTH_PORT",
-    type=click.IntRange(0, 65535),
-    help="A port of its own for /livez, /readyz and /metrics.  [default: they are on --port]",
+@health_host_option
+@health_port_option(
+    None, "A port of its own for /livez, /readyz and /metrics.  [default: they are on --port]"
 )
 @click.option(
     "--access-log",
@@ -98,14 +90,7 @@ def _modes(_: click.Context, __: click.Parameter, value: str) -> frozenset[Mode]
     show_default=True,
     help="The requests that get a line in the log; failures: and those slower than a second.",
 )
-@click.option(
-    "--logs",
-    envvar="STATEKEEP_LOGS",
-    type=click.Choice(["plain", "json"]),
-    default="plain",
-    show_default=True,
-    help="One line or one JSON object a message.",
-)
+@logs_option
 @click.option(
     "--prepare/--no-prepare",
     "prepares",

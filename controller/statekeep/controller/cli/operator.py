@@ -6,13 +6,13 @@ import socket
 
 import click
 
+from statekeep.controller.cli.daemon import health_host_option, health_port_option, logs_option
 from statekeep.controller.cli.database import database_url, keyless
 from statekeep.controller.logs import log_as
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace
 
-HOST = "0.0.0.0"  # noqa: S104  (the kubelet calls from outside the pod; nothing secret is served)
 PORT = 8081
 REFRESH_S = 15.0
 SWEEP_S = 60.0
@@ -30,21 +30,8 @@ SPARE_CONNECTIONS = 2
     default="",
     help="Those to look after, separated by commas.  [default: all]",
 )
-@click.option(
-    "--health-host",
-    envvar="STATEKEEP_HEALTH_HOST",
-    default=HOST,
-    show_default=True,
-    help="The address of /livez, /readyz and /metrics.",
-)
-@click.option(
-    "--health-port",
-    envvar="STATEKEEP_HEALTH_PORT",
-    type=click.IntRange(0, 65535),
-    default=PORT,
-    show_default=True,
-    help="The port of /livez, /readyz and /metrics; 0 takes any free one.",
-)
+@health_host_option
+@health_port_option(PORT, "The port of /livez, /readyz and /metrics; 0 takes any free one.")
 @click.option(
     "--refresh",
     envvar="STATEKEEP_REFRESH",
@@ -69,14 +56,7 @@ SPARE_CONNECTIONS = 2
     show_default=True,
     help="Versions reconciled at a time; each takes one database connection.",
 )
-@click.option(
-    "--logs",
-    envvar="STATEKEEP_LOGS",
-    type=click.Choice(["plain", "json"]),
-    default="plain",
-    show_default=True,
-    help="One line or one JSON object a message.",
-)
+@logs_option
 @click.option(
     "--identity",
     envvar="POD_NAME",

@@ -3,32 +3,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from statekeep.engine.history.path import Matched, explain
 from statekeep.engine.json import canonical
 from statekeep.engine.routing.cohort import Cohort
 from statekeep.engine.routing.policy import CompletedActors
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.replay import Landed, Lost, Standing
 from statekeep.engine.routing.version import Version
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.state_value import label
-
-
-class Reason(StrEnum):
-    """Why a cohort stays."""
-
-    COMPLETED = "Completed"
-    """Its actors are done."""
-
-    PATH_NOT_IN_HISTORY = "PathNotInHistory"
-    """Its history does not contain the version's history path."""
-
-    NEEDS_RESCUE = "NeedsRescue"
-    """The new version does not handle an event that the cohort has lived through."""
-
-    NOT_IN_PREVIEW = "NotInPreview"
-    """The approved preview did not show this kind of move."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,15 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from statekeep.engine.routing.cohort import Cohort
-from statekeep.engine.routing.decision import (
-    Decision,
-    Migrate,
-    Move,
-    Question,
-    Reason,
-    Stay,
-    decide,
-)
+from statekeep.engine.routing.decision import Decision, Migrate, Move, Question, Stay, decide
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.replay import Walk
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from statekeep.engine.ids import PreviewId
 from statekeep.engine.json import JsonValue, digest
-from statekeep.engine.routing.decision import Migrate, Move, Reason, Stay
+from statekeep.engine.routing.decision import Migrate, Move, Stay
 from statekeep.engine.routing.evaluation import Decided
+from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.version import Version, content
 
 ID_DIGITS = 32
