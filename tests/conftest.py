@@ -100,6 +100,11 @@ def template(embedded: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database_url(embedded: EmbeddedPostgres, template: str) -> str:
     """The URL of a fresh database with this release's schema."""
+    return fresh_database(embedded, template)
+
+
+def fresh_database(embedded: EmbeddedPostgres, template: str) -> str:
+    """Make a database like the template, and return its URL."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(embedded.url, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template}")

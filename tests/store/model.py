@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from statekeep.engine.json import JsonObject, JsonValue, canonical
@@ -23,6 +23,7 @@ from statekeep.engine.routing.reason import Reason
 from statekeep.engine.statechart.compiler import compile_machine
 from statekeep.engine.statechart.interpreter import initial, step
 from statekeep.engine.statechart.machine import Machine
+from statekeep.engine.store.pruning import Need
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,78 @@ class ModelVersion:
     path: tuple[str, ...] = ()
     policy: MigrationPolicy = field(default_factory=MigrationPolicy)
     shown: dict[str, frozenset[Move]] = field(default_factory=dict)
-    """The kinds of move of every preview, by its id."""
+    """The kinds of move of every preview of this content, by its id."""
+
+    earlier: "dict[str, dict[str, frozenset[Move]]]" = field(default_factory=dict)
+    """What was shown of each content that it had before it was edited."""
+
+    @property
+    def content(self) -> str:
+        return f"{self.definition} {self.parent} {self.path} {self.policy}"
+
+    @property
+    def machine_name(self) -> str:
+        """The letter before its number."""
+        return self.name[0]
 
     @cached_property
     def machine(self) -> Machine:
         return compile_machine(self.definition)
+
+
+@dataclass(frozen=True, repr=False)
+class Sent:
+    """An event, as somebody sends it."""
+
+    actor: str
+    type: str
+    key: str | None = None
+    body: int = 0
+    """What else the body says: the same key with another one is refused."""
+
+    if_seq: int | None = None
+    strict: bool = False
+    patch: tuple[str, int | None] | None = None
+    """One name of the context and its new value."""
+
+    def __repr__(self) -> str:
+        options = {"key": self.key, "body": self.body, "if_seq": self.if_seq, "patch": self.patch}
+        shown = [f"{name}={value}" for name, value in options.items() if value or value == ()]
+        return " ".join(["<" + self.actor, self.type, *shown, *["strict"] * self.strict]) + ">"
+
+
+@dataclass(frozen=True, repr=False)
+class Wish:
+    """A wish for an actor."""
+
+    actor: str
+    target: str
+    """A version, or a machine, which has no number."""
+
+    context: int | None = None
+    key: str | None = None
+
+    @property
+    def by_machine(self) -> bool:
+        return len(self.target) == 1
+
+    @property
+    def body(self) -> tuple[str, str, int | None]:
+        return self.actor, self.target, self.context
+
+    def __repr__(self) -> str:
+        options = {"context": self.context, "key": self.key}
+        shown = [f"{name}={value}" for name, value in options.items() if value is not None]
+        return " ".join([f"<{self.actor} on {self.target}", *shown]) + ">"
+
+
+@dataclass(frozen=True)
+class First:
+    """What was said when an idempotency key was new."""
+
+    body: tuple[str, int]
+    place: str
+    handled: bool
 
 
 @dataclass
@@ -58,8 +126,34 @@ class ModelActor:
     version: str
     events: list[str] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
-    keys: dict[str, tuple[JsonValue, int, bool]] = field(default_factory=dict)
-    """What was answered to each idempotency key: (value, seq, handled)."""
+    first: dict[str, First] = field(default_factory=dict)
+    payloads: list[int | None] = field(default_factory=list)
+    context: dict[str, int] | None = None
+    wish: Wish | None = None
+    begun: str = ""
+    """The place in which it came to be."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the change feed says of one actor, or of a deployment."""
+
+    name: str
+    event: str | None
+    place: str
+
+
+@dataclass
+class ModelDeployment:
+    version: str
+    met: Counter[Reason | None]
+    counted: bool = True
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """Migrated, stayed, needs a rescue."""
+        moved, stuck = self.met[None], self.met[Reason.NEEDS_RESCUE]
+        return moved, self.met.total() - moved - stuck, stuck
 
 
 @dataclass(frozen=True)
@@ -94,12 +188,30 @@ def contains(path: Sequence[str], events: Sequence[str]) -> bool:
     return re.match(pattern, "".join(events)) is not None
 
 
+def place(version: str, value: JsonValue, seq: int, chain: str) -> str:
+    """Return where somebody stands, in short."""
+    return f"{version}:{canonical(value).decode()} seq {seq} {chain[7:15]}"
+
+
+def answer(where: str, *, handled: bool, strict: bool = False, again: bool = False) -> str:
+    """Return what somebody is told, in short."""
+    verdict = "" if handled else "refused in " if strict else "ignored in "
+    return f"{verdict}{where}{' again' if again else ''}"
+
+
 @dataclass
 class Model:
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     actors: dict[str, ModelActor] = field(default_factory=dict)
     applied: list[str] = field(default_factory=list)
     """Roots at once, the others in the order of their deployments."""
+
+    deployments: dict[str, ModelDeployment] = field(default_factory=dict)
+    """By version, in their order."""
+
+    feed: list[Change | ModelDeployment] = field(default_factory=list)
+    keys: dict[str, Wish] = field(default_factory=dict)
+    """The wishes that idempotency keys have been granted to."""
 
     def stand(self, version: str, events: Sequence[str]) -> Stand:
         machine = self.versions[version].machine
@@ -114,22 +226,71 @@ class Model:
     def where(self, actor: ModelActor) -> Stand:
         return self.stand(actor.version, actor.events)
 
-    def send(
-        self, actor_id: str, event: str, key: str | None = None
-    ) -> tuple[JsonValue, int, bool]:
-        """Return (value, seq, handled), as the first time for a key that was used before."""
-        actor = self.actors[actor_id]
-        if key is not None and key in actor.keys:
-            return actor.keys[key]
-        missed = self.where(actor).skipped[event]
-        longer = self.stand(actor.version, [*actor.events, event])
-        handled = longer.skipped[event] == missed
+    def place(self, name: str) -> str:
+        actor = self.actors[name]
+        value, chain = self.where(actor).value, fingerprint(actor.events)
+        return place(actor.version, value, len(actor.events), chain)
+
+    def newest(self, machine: str) -> str | None:
+        return next(
+            (name for name in self.applied[::-1] if self.versions[name].machine_name == machine),
+            None,
+        )
+
+    def spawn(self, wish: Wish) -> str:
+        """Grant a wish, and return what is said."""
+        if wish.key is not None and (first := self.keys.get(wish.key)):
+            if first.body != wish.body:
+                return "key reused"
+            return f"again {self.actors[wish.actor].begun}"
+        if wish.actor in self.actors:
+            is_same = self.actors[wish.actor].wish == replace(wish, key=None)
+            return f"{'there' if is_same else 'taken'} {self.place(wish.actor)}"
+        version = self.newest(wish.target) if wish.by_machine else wish.target
+        if version not in self.applied:
+            return "version unknown"
+        context = None if wish.context is None else {"n": wish.context}
+        actor = ModelActor(version, context=context, wish=replace(wish, key=None))
+        self.actors[wish.actor] = actor
+        actor.begun = self.place(wish.actor)
+        if wish.key is not None:
+            self.keys[wish.key] = wish
+        self.feed.append(Change(wish.actor, None, actor.begun))
+        return f"new {actor.begun}"
+
+    def send(self, sent: Sent) -> str:
+        """Process one event, and return what is said."""
+        actor = self.actors.get(sent.actor)
+        if actor is None:
+            return "no such actor"
+        if sent.key is not None and (first := actor.first.get(sent.key)):
+            if first.body != (sent.type, sent.body):
+                return "key reused"
+            return answer(first.place, handled=first.handled, strict=sent.strict, again=True)
+        if sent.if_seq is not None and sent.if_seq != len(actor.events):
+            return f"seq is {len(actor.events)}"
+        handled = self._take(actor, sent)
+        where = self.place(sent.actor)
+        if sent.key is not None:
+            actor.first[sent.key] = First((sent.type, sent.body), where, handled)
         if handled:
-            actor.events.append(event)
-        answer = (self.where(actor).value, len(actor.events), handled)
-        if key is not None:
-            actor.keys[key] = answer
-        return answer
+            self.feed.append(Change(sent.actor, sent.type, where))
+        return answer(where, handled=handled, strict=sent.strict)
+
+    def _take(self, actor: ModelActor, sent: Sent) -> bool:
+        missed = self.where(actor).skipped[sent.type]
+        longer = self.stand(actor.version, [*actor.events, sent.type])
+        if longer.skipped[sent.type] > missed:
+            return False
+        actor.events.append(sent.type)
+        actor.payloads.append(sent.body or None)
+        if sent.patch is not None:
+            name, value = sent.patch
+            actor.context = {**(actor.context or {})}
+            actor.context.pop(name, None)
+            if value is not None:
+                actor.context[name] = value
+        return True
 
     def kind(self, version: str, actor: ModelActor) -> Kind:
         target, now = self.versions[version], self.where(actor)
@@ -151,17 +312,41 @@ class Model:
     def moves(self, version: str) -> frozenset[Move]:
         return frozenset(kind.move for kind in self.kinds(version) if kind.move)
 
-    def apply(self, version: str, approved: frozenset[Move]) -> Counter[Reason | None] | None:
-        """Move who moves and return how many met what; ``None`` where the deployment is held."""
+    def apply(
+        self, version: str, approved: frozenset[Move], *, counted: bool = True
+    ) -> ModelDeployment | frozenset[Move]:
+        """Move who moves; where the deployment is held, return the kinds of move that nobody has seen."""
         target = self.versions[version]
-        if self.moves(version) - approved and target.policy.unseen_moves is UnseenMoves.HOLD:
-            return None
-        met: Counter[Reason | None] = Counter()
+        unseen = self.moves(version) - approved
+        if unseen and target.policy.unseen_moves is UnseenMoves.HOLD:
+            return unseen
+        deployment = ModelDeployment(version, Counter(), counted)
         for actor in self.actors.values():
             if actor.version == target.parent:
-                met[self.rule(version, actor, approved)] += 1
+                deployment.met[self.rule(version, actor, approved)] += 1
         self.applied.append(version)
-        return met
+        self.deployments[version] = deployment
+        self.feed.append(deployment)
+        return deployment
+
+    def need(self, version: str) -> Need | None:
+        """Return what keeps an applied version."""
+        if any(other.parent == version for other in self.versions.values()):
+            return Need.CHILDREN
+        if any(actor.version == version for actor in self.actors.values()):
+            return Need.ACTORS
+        deployment = self.deployments.get(version)
+        if deployment and (not deployment.counted or deployment.met):
+            return Need.DECISIONS
+        return None
+
+    def forget(self, version: str) -> None:
+        """Let a version be gone that nothing needs."""
+        del self.versions[version]
+        if version in self.applied:
+            self.applied.remove(version)
+        if deployment := self.deployments.pop(version, None):
+            self.feed.remove(deployment)
 
     def rule(
         self, version: str, actor: ModelActor, approved: frozenset[Move] | None

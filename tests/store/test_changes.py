@@ -337,13 +337,13 @@ async def test_a_position_never_changes(world: World, database_url: str) -> None
 
 
 async def test_a_deployment_is_told_once_it_is_counted_and_what_follows_it_only_then(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     reader = Reader(world)
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START", "PAY")
     await world.propose("v2", LOAN_2, parent="v1")
-    await broken_off(world, "v2", monkeypatch)
+    await broken_off(world, "v2")
     await world.send("a", "VERIFY")
     assert told(await reader.look()) == ["a", "a START", "a PAY"]
     assert told(await reader.look()) == []

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.store.conftest import World
@@ -22,23 +24,29 @@ class Died(Exception):
     """The process ended here."""
 
 
-async def broken_off(world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> Uncounted:
-    """Apply a version and die when its actors were to be counted."""
+@contextmanager
+def dying() -> Iterator[None]:
+    """Let whoever is about to count actors die."""
 
     async def die(*_: object) -> None:
         raise Died
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "count", die)
-        with pytest.raises(Died):
-            await world.apply(name)
+        yield
+
+
+async def broken_off(world: World, name: str) -> Uncounted:
+    """Apply a version and die when its actors were to be counted."""
+    with dying(), pytest.raises(Died):
+        await world.apply(name)
     found = await world.database.read(lambda connection: deployments.find(connection, 2))
     assert isinstance(found, Uncounted)
     return found
 
 
 async def test_a_count_that_was_broken_off_is_made_up_for_whatever_happened_since(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     await world.propose("v1", LOAN_1)
     for number in range(6):
@@ -47,7 +55,7 @@ async def test_a_count_that_was_broken_off_is_made_up_for_whatever_happened_sinc
     await world.spawn("idle", "v1")
     await world.propose("v2", LOAN_2, parent="v1", path=["START"])
     approved = (await world.preview("v2")).id
-    await broken_off(world, "v2", monkeypatch)
+    await broken_off(world, "v2")
     # It has happened, and who asks is told so.
     assert await world.place("paid1") == ("v2", "income")
     [decision] = await world.decisions("stuck")
@@ -66,12 +74,12 @@ async def test_a_count_that_was_broken_off_is_made_up_for_whatever_happened_sinc
 
 
 async def test_upkeep_finds_every_count_that_was_broken_off(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START")
     await world.propose("v2", LOAN_2, parent="v1")
-    uncounted = await broken_off(world, "v2", monkeypatch)
+    uncounted = await broken_off(world, "v2")
     assert await deployments.count_all(world.database) == 1
     found = await world.database.read(lambda connection: deployments.find(connection, 2))
     assert isinstance(found, Deployment)

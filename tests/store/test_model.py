@@ -1,0 +1,63 @@
+"""The store and a slow model of it never disagree, whatever happens in which order.
+
+Random families live random lives (``tests/store/life.py``, ``tests/store/story.py``). Each answer is compared when it
+is given, where everybody stands after each step, and all that there is after each deployment and at the end.
+``make fuzz-store EXAMPLES=500`` draws that many stories, other ones each time.
+"""
+
+import os
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy.engine import make_url
+from tests.conftest import fresh_database
+from tests.store.agreement import Disagreement
+from tests.store.model import Model
+from tests.store.story import Story
+
+from statekeep.controller.dev.postgres import EmbeddedPostgres
+
+EXAMPLES = os.environ.get("EXAMPLES")
+
+SETTINGS = settings(
+    max_examples=int(EXAMPLES or 40),
+    stateful_step_count=25,
+    derandomize=EXAMPLES is None,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def play(
+    server: EmbeddedPostgres, template: str, model: type[Model], chosen: settings = SETTINGS
+) -> None:
+    """Play stories, each in a database of its own; where one ends in a disagreement, tell the shortest.
+
+    Raises:
+        Disagreement: its notes are the steps that lead to it.
+    """
+
+    class Told(Story):
+        def __init__(self) -> None:
+            self.url = fresh_database(server, template)
+            super().__init__(self.url, model())
+
+        def teardown(self) -> None:
+            try:
+                super().teardown()
+            finally:
+                with psycopg.connect(server.url, autocommit=True) as connection:
+                    connection.execute(f"drop database {make_url(self.url).database}")
+
+    Told.__name__ = Story.__name__
+    run_state_machine_as_test(Told, settings=chosen)
+
+
+def test_the_store_and_the_model_never_disagree(embedded: EmbeddedPostgres, template: str) -> None:
+    try:
+        play(embedded, template, Model)
+    except Disagreement as error:
+        pytest.fail("\n".join([str(error), *error.__notes__]), pytrace=False)
