@@ -45,8 +45,14 @@ class Disagreement(AssertionError):
 
 
 def agree(matter: str, store: object, model: object) -> None:
-    if store != model:
-        raise Disagreement(f"{matter}:\n  the store says {store}\n  the model says {model}")
+    if store == model:
+        return
+    if isinstance(store, dict) and isinstance(model, dict):
+        differing = {key for key in store.keys() | model.keys() if store.get(key) != model.get(key)}
+        store, model = (
+            {key: one.get(key) for key in sorted(differing, key=str)} for one in (store, model)
+        )
+    raise Disagreement(f"{matter}:\n  the store says {store}\n  the model says {model}")
 
 
 def stands(actor: Actor) -> str:
@@ -203,7 +209,7 @@ async def _deployment(world: World, model: Model, expected: ModelDeployment) -> 
 
 
 def _shown(ruling: Ruling) -> str:
-    return f"{ruling.before}→{ruling.after} {ruling.reason} {ruling.skipped} {ruling.fingerprint}"
+    return f"{ruling.before}→{ruling.after} {ruling.reason} {sorted(ruling.skipped.items())} {ruling.fingerprint}"
 
 
 async def deployment_of(world: World, name: str) -> Deployment | Uncounted:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from tests.store.sent import Sent, Wish
+
 from statekeep.engine.json import JsonObject, JsonValue, canonical
 from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.policy import (
@@ -64,52 +66,6 @@ class ModelVersion:
     @cached_property
     def machine(self) -> Machine:
         return compile_machine(self.definition)
-
-
-@dataclass(frozen=True, repr=False)
-class Sent:
-    """An event, as somebody sends it."""
-
-    actor: str
-    type: str
-    key: str | None = None
-    body: int = 0
-    """What else the body says: the same key with another one is refused."""
-
-    if_seq: int | None = None
-    strict: bool = False
-    patch: tuple[str, int | None] | None = None
-    """One name of the context and its new value."""
-
-    def __repr__(self) -> str:
-        options = {"key": self.key, "body": self.body, "if_seq": self.if_seq, "patch": self.patch}
-        shown = [f"{name}={value}" for name, value in options.items() if value or value == ()]
-        return " ".join(["<" + self.actor, self.type, *shown, *["strict"] * self.strict]) + ">"
-
-
-@dataclass(frozen=True, repr=False)
-class Wish:
-    """A wish for an actor."""
-
-    actor: str
-    target: str
-    """A version, or a machine, which has no number."""
-
-    context: int | None = None
-    key: str | None = None
-
-    @property
-    def by_machine(self) -> bool:
-        return len(self.target) == 1
-
-    @property
-    def body(self) -> tuple[str, str, int | None]:
-        return self.actor, self.target, self.context
-
-    def __repr__(self) -> str:
-        options = {"context": self.context, "key": self.key}
-        shown = [f"{name}={value}" for name, value in options.items() if value is not None]
-        return " ".join([f"<{self.actor} on {self.target}", *shown]) + ">"
 
 
 @dataclass(frozen=True)

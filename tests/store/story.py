@@ -11,7 +11,8 @@ from tests.store import agreement
 from tests.store.agreement import agree, applied
 from tests.store.life import Life
 from tests.store.model import Kind, Model, ModelDeployment
-from tests.store.strategies import CHANGES, CHARTS, PATHS, POLICIES, Chart, State
+from tests.store.sent import Sent
+from tests.store.strategies import CHANGES, CHARTS, PATHS, POLICIES, Chart
 from tests.store.test_counting import Died, dying
 
 from statekeep.engine.ids import PreviewId, VersionName
@@ -100,7 +101,7 @@ class Story(Life):
         policy=POLICIES,
     )
     def propose(
-        self, names: tuple[str, str], change: tuple[int, State], path: str, policy: str
+        self, names: tuple[str, str], change: tuple[str, str], path: str, policy: str
     ) -> None:
         name, parent = names
         self.play(self.declared(name, self.charts[parent].changed(*change), parent, path, policy))
@@ -167,6 +168,34 @@ class Story(Life):
     def _foreign(self, name: str) -> list[str]:
         return [ids[-1] for other, ids in self.shown.items() if other != name]
 
+    def inhabited(self) -> st.SearchStrategy[str]:
+        """Draw a version, where most actors are most often."""
+        return st.sampled_from([actor.version for actor in self.model.actors.values()])
+
+    @rule(
+        process=st.sampled_from("pq"),
+        parent=st.runner().flatmap(lambda story: story.inhabited()),
+        change=CHANGES,
+        path=PATHS,
+        policy=POLICIES,
+        meanwhile=st.runner().flatmap(lambda story: story.new_batches()),
+    )
+    def deploy(
+        self,
+        process: str,
+        parent: str,
+        change: tuple[str, str],
+        path: str,
+        policy: str,
+        meanwhile: list[Sent],
+    ) -> None:
+        """Propose, preview and apply a version; while somebody looks at the preview, life goes on."""
+        name = self._unused(parent[0])
+        self.play(self.declared(name, self.charts[parent].changed(*change), parent, path, policy))
+        shown = self.play(self._preview(process, name))
+        self.send("p", meanwhile)
+        self.play(self._apply(process, name, shown))
+
     @precondition(lambda self: self.waiting or self.model.deployments)
     @rule(
         process=st.sampled_from("pq"),
@@ -225,7 +254,7 @@ class Story(Life):
             deployment.counted = True
 
     @rule(changes=st.lists(CHANGES, min_size=2, max_size=3), policy=POLICIES)
-    def chain(self, changes: list[tuple[int, State]], policy: str) -> None:
+    def chain(self, changes: list[tuple[str, str]], policy: str) -> None:
         """Apply the child of the child of the newest version, without anything in between."""
         for change in changes:
             parent = self.model.applied[-1]
@@ -242,7 +271,7 @@ class Story(Life):
         actor=st.runner().flatmap(lambda story: st.sampled_from(story.stuck)),
         change=CHANGES,
     )
-    def rescue(self, process: str, actor: str, change: tuple[int, State]) -> None:
+    def rescue(self, process: str, actor: str, change: tuple[str, str]) -> None:
         """Lead somebody on who is stuck, and whoever began like them."""
         stuck = self.model.actors[actor]
         name, parent = self._unused(stuck.version[0]), stuck.version

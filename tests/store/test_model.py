@@ -10,6 +10,7 @@ import os
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy.engine import make_url
 from tests.conftest import fresh_database
@@ -29,6 +30,10 @@ SETTINGS = settings(
     phases=[Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
+
+
+SHRINKING_S = 60
+"""How long a story is shortened; Hypothesis itself would give it five minutes."""
 
 
 def play(
@@ -53,11 +58,16 @@ def play(
                     connection.execute(f"drop database {make_url(self.url).database}")
 
     Told.__name__ = Story.__name__
-    run_state_machine_as_test(Told, settings=chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "MAX_SHRINKING_SECONDS", SHRINKING_S)
+        run_state_machine_as_test(Told, settings=chosen)
 
 
 def test_the_store_and_the_model_never_disagree(embedded: EmbeddedPostgres, template: str) -> None:
     try:
         play(embedded, template, Model)
     except Disagreement as error:
-        pytest.fail("\n".join([str(error), *error.__notes__]), pytrace=False)
+        story = "\n".join([str(error), *error.__notes__])
+    else:
+        return
+    pytest.fail(story, pytrace=False)
