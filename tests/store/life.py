@@ -165,9 +165,12 @@ class Life(RuleBasedStateMachine):
         self.keyed += [sent for sent in batch if sent.key is not None]
         self.play(self.processed(process, batch))
 
-    def new_batches(self) -> st.SearchStrategy[list[Sent]]:
+    def plain(self) -> st.SearchStrategy[Sent]:
+        return st.builds(Sent, st.sampled_from(list(self.model.actors)), st.sampled_from(EVENTS))
+
+    def new_batches(self, size: int = 8) -> st.SearchStrategy[list[Sent]]:
         names, number = list(self.model.actors), len(self.keyed)
-        plain = st.builds(Sent, st.sampled_from(names), st.sampled_from(EVENTS))
+        plain = self.plain()
         odd = st.builds(
             Sent,
             st.sampled_from([*names, "nobody"]),
@@ -178,7 +181,7 @@ class Life(RuleBasedStateMachine):
             st.booleans(),
             st.sampled_from([None, ("n", 3), ("m", 4), ("n", None)]),
         )
-        return st.lists(st.one_of(plain, plain, odd), min_size=2, max_size=10)
+        return st.lists(st.one_of(plain, plain, odd), min_size=1, max_size=size)
 
     @rule(process=st.sampled_from("pq"), events=st.text(EVENTS, min_size=1, max_size=3))
     def everybody_sends(self, process: str, events: str) -> None:

@@ -178,7 +178,8 @@ class Story(Life):
         change=CHANGES,
         path=PATHS,
         policy=POLICIES,
-        meanwhile=st.runner().flatmap(lambda story: story.new_batches()),
+        meanwhile=st.runner().flatmap(lambda story: story.new_batches(size=3)),
+        around=st.runner().flatmap(lambda story: st.lists(story.plain(), max_size=3)),
     )
     def deploy(
         self,
@@ -188,13 +189,21 @@ class Story(Life):
         path: str,
         policy: str,
         meanwhile: list[Sent],
+        around: list[Sent],
     ) -> None:
-        """Propose, preview and apply a version; while somebody looks at the preview, life goes on."""
+        """Propose, preview and apply a version; while somebody looks at the preview, life goes on.
+
+        What was sent before is sent again afterwards, one by one: it leads elsewhere by then.
+        """
+        for sent in around:
+            self.send(process, [sent])
         name = self._unused(parent[0])
         self.play(self.declared(name, self.charts[parent].changed(*change), parent, path, policy))
         shown = self.play(self._preview(process, name))
-        self.send("p", meanwhile)
+        self.send(process, meanwhile)
         self.play(self._apply(process, name, shown))
+        for sent in around:
+            self.send(process, [sent])
 
     @precondition(lambda self: self.waiting or self.model.deployments)
     @rule(
