@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples typescript-types bench-engine bench-api bench-migrate soak chart check format clean
+.PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api fuzz-store api-examples typescript-types bench-engine bench-api bench-migrate soak chart check format clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-cluster: $(VENV)/.installed  ## Run those that need one: KUBECONFIG, or KUB
 
 xstate-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
 	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
+
+fuzz-store: $(VENV)/.installed  ## Play random stories to the store and to a model of it (EXAMPLES=500)
+	@EXAMPLES=$(or $(EXAMPLES),500) $(BIN)/python -m pytest -q tests/store/test_model.py -k never_disagree
 
 fuzz-api: $(VENV)/.installed  ## Send the API whatever its document allows, and what it does not (EXAMPLES=200)
 	@EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/python -m pytest -q tests/api/test_openapi.py -k undocumented

@@ -248,11 +248,11 @@ async def _feed(world: World, model: Model, reader: Reader) -> None:
                 lines[name].append((name, event, beliefs[name]))
             case VersionDeployed():
                 numbers = (change.migrated, change.stayed, change.needs_rescue)
-                for name, already in lines.items():
-                    already.append((change.version, name, numbers))
-                for name, ruling in (await _by_actor(world, change.deployment_id)).items():
+                for follower, already in lines.items():
+                    already.append((change.version, follower, numbers))
+                for moved, ruling in (await _by_actor(world, change.deployment_id)).items():
                     if ruling.after is not None:
-                        beliefs[name] = place(
+                        beliefs[moved] = place(
                             change.version, ruling.after, ruling.events, ruling.fingerprint
                         )
     agree("the change feed", dict(sorted(lines.items())), _expected(model))

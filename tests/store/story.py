@@ -74,10 +74,9 @@ class Story(Life):
     def children(self, parent: str) -> st.SearchStrategy[str]:
         """Draw a name for a child: a new one, one that is gone, or one that is to be edited."""
         machine, family = parent[0], self.model.versions
-        number = sum(name[0] == machine for name in self.charts)
         gone = [n for n in self.charts if n[0] == machine and n not in family and n[1:] != "0"]
         edited = [n for n in self.withdrawable if n != parent and family[n].parent == parent]
-        return st.sampled_from([f"{machine}{number or 1}", *gone, *edited])
+        return st.sampled_from([self._unused(machine), *gone, *edited])
 
     def proposals(self) -> st.SearchStrategy[tuple[str, str]]:
         """Draw (name, parent); the parent is mostly one that is applied."""

@@ -33,8 +33,10 @@ class Chart(Told):
     def definition(self) -> JsonObject:
         drawn: JsonObject = {}
         for name, state in zip(STATES, self.states, strict=True):
-            on: JsonObject = dict(one.split("→") for one in state.split() if state != FINAL)
-            drawn[name] = {"type": "final"} if state == FINAL else {"on": on}
+            if state == FINAL:
+                drawn[name] = {"type": "final"}
+            else:
+                drawn[name] = {"on": {one[0]: one[-1] for one in state.split()}}
         return {"initial": STATES[0], "states": drawn}
 
     def changed(self, place: str, state: str) -> "Chart":

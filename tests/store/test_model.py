@@ -6,6 +6,7 @@ is given, where everybody stands after each step, and all that there is after ea
 """
 
 import os
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -16,14 +17,16 @@ from sqlalchemy.engine import make_url
 from tests.conftest import fresh_database
 from tests.store.agreement import Disagreement
 from tests.store.model import Model
+from tests.store.sent import Sent
 from tests.store.story import Story
+from tests.store.strategies import STRANGE
 
 from statekeep.controller.dev.postgres import EmbeddedPostgres
 
 EXAMPLES = os.environ.get("EXAMPLES")
 
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or 40),
+    max_examples=int(EXAMPLES or 24),
     stateful_step_count=25,
     derandomize=EXAMPLES is None,
     deadline=None,
@@ -71,3 +74,19 @@ def test_the_store_and_the_model_never_disagree(embedded: EmbeddedPostgres, temp
     else:
         return
     pytest.fail(story, pytrace=False)
+
+
+class Deaf(Model):
+    """Has never heard of an event A."""
+
+    def send(self, sent: Sent) -> str:
+        return super().send(replace(sent, type=STRANGE if sent.type == "A" else sent.type))
+
+
+def test_a_disagreement_is_told_in_few_words(embedded: EmbeddedPostgres, template: str) -> None:
+    few = settings(SETTINGS, max_examples=10, derandomize=True, phases=[Phase.generate])
+    with pytest.raises(Disagreement, match=r"(?s)send <a. A>:.*the store says.*the model") as found:
+        play(embedded, template, Deaf, few)
+    story = "\n".join(found.value.__notes__)
+    assert "chart=<p: " in story
+    assert len(story) < 4_000
