@@ -58,7 +58,7 @@ def play(
                 super().teardown()
             finally:
                 with psycopg.connect(server.url, autocommit=True) as connection:
-                    connection.execute(f"drop database {make_url(self.url).database}")
+                    connection.execute(f"drop database {make_url(self.url).database} with (force)")
 
     Told.__name__ = Story.__name__
     with pytest.MonkeyPatch.context() as patch:
