@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 .PHONY: help setup run demo demo-cluster test test-cluster xstate-check fuzz-api api-examples typescript-types bench-engine bench-api bench-migrate soak chart check format clean
 
 help:  ## List the commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp makes the second run need no network: pip is called again only when what it reads has changed.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -61,6 +61,10 @@ bench-api: $(VENV)/.installed  ## Measure the event API against pgbench (EVENTS=
 	  $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(WORKERS),--workers $(WORKERS)) \
 	  $(if $(SHAPE),--shape $(SHAPE)) $(if $(KEYS),--keys)
 
+bench-migrate: $(VENV)/.bench  ## Measure a deployment (ACTORS=1000000 COHORTS=1000 HISTORY=shared|unique|loops PARTITIONS=0)
+	@$(BIN)/python -m tests.bench.migrate --actors $(or $(ACTORS),1000000) --cohorts $(or $(COHORTS),1000) \
+	  --history $(or $(HISTORY),shared) --partitions $(or $(PARTITIONS),0) --plot $(or $(PLOT),bench-migrate.svg)
+
 soak: $(VENV)/.installed  ## Kill, cut and fill whatever can be for a while, and look whether anything was lost (MINUTES=10 SEED=…)
 	@exec $(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
@@ -68,8 +72,11 @@ chart: $(VENV)/.installed  ## Bring the chart's copy of crds/ and the table of i
 	@cp crds/machineversions.yaml charts/statekeep/files/machineversions.yaml
 	@$(BIN)/python -m tests.chart.values_table
 
-check: $(VENV)/.installed  ## Compare the interpreter with the real xstate package (COUNT=2000 SEED=1; needs Node)
-	@$(BIN)/python -m tests.conformance.xstate_check --count $(or $(COUNT),2000) --seed $(or $(SEED),1)
+check: $(VENV)/.installed  ## Formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.installed  ## Format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -273,7 +273,7 @@ export interface paths {
         };
         /**
          * Ask whether it can serve
-         * @description Postgres answers too, and its schema is this release's.
+         * @description Postgres answers too, and its schema is this release's, or a later one's.
          */
         get: operations["isReady"];
         put?: never;
