@@ -34,7 +34,7 @@ def namespace(request: web.Request) -> Namespace:
     """Return the namespace of the path, or else the caller's own, or else the server's default."""
     name = (
         request.match_info.get("namespace")
-        or request.get(OWN_NAMESPACE)
+        or request[OWN_NAMESPACE]
         or request.app[DEFAULT_NAMESPACE]
     )
     if not is_namespace(name):
@@ -53,8 +53,8 @@ def is_namespace(name: str) -> bool:
 
 DEFAULT_NAMESPACE = web.AppKey("default_namespace", str)
 
-OWN_NAMESPACE = web.RequestKey("own_namespace", Namespace)
-"""The namespace of a caller who has one."""
+OWN_NAMESPACE: web.RequestKey[Namespace | None] = web.RequestKey("own_namespace")
+"""The namespace of a caller who has one; set for every request that came through the door."""
 
 
 CONTRACT = web.RequestKey("contract", Contract)
