@@ -201,10 +201,6 @@ async def _store(
     for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
         cohort_id = cohorts[version_id, history_id]
         targets[s.wanted] = (cohort_id, history_id, configuration_id, s.history.fingerprint)
-    edges = {
-        "cohorts": [cohort_id for cohort_id, _ in targets],
-        "types": [event_type for _, event_type in targets],
-        "targets": [target and target[0] for target in targets.values()],
-    }
-    await exchange(connection, (_SQL["insert_edges"], edges))
+    ids = {wanted: target and target[0] for wanted, target in targets.items()}
+    await interning.edges(connection, ids)
     return targets

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.errors import ChartUnstable
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.statechart.machine import Machine
-from statekeep.engine.store import locks, standings, versions
+from statekeep.engine.store import interning, locks, standings, versions
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
@@ -78,13 +78,8 @@ async def _edges(connection: AsyncConnection, catalogue: Catalogue, machine_id: 
             for version_id in {row.version_id for row in part}
         }
         taken = [row for row in part if _leads(machines[row.version_id], row)]
-        await connection.execute(
-            _SQL["found_edges"],
-            {
-                "cohorts": [row.id for row in taken],
-                "types": [row.event_type for row in taken],
-                "targets": [row.target_id for row in taken],
-            },
+        await interning.edges(
+            connection, {(row.id, row.event_type): row.target_id for row in taken}
         )
         number += len(taken)
     return number
