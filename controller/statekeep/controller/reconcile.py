@@ -118,10 +118,8 @@ async def reconcile(
             return await _apply_root(database, namespace, manifest, version, warnings)
         warnings += _lost(version.machine, known)
         return await _go_on(database, namespace, manifest, version, known.parent, warnings)
-    except StoreUnavailable:
-        return Outcome(DatabaseUnavailable(), manifest.machine, finding.warnings(findings))
-    except SchemaOutdated as error:
-        standing = DatabaseUnavailable(str(error))
+    except (StoreUnavailable, SchemaOutdated) as error:
+        standing = DatabaseUnavailable.after(error)
         return Outcome(standing, manifest.machine, finding.warnings(findings))
 
 

@@ -4,7 +4,9 @@ The name of each class is the reason of the ``Ready`` condition.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
+from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.finding import Finding
 from statekeep.engine.ids import PreviewId, VersionName
 from statekeep.engine.routing.decision import Move
@@ -71,6 +73,11 @@ class DatabaseUnavailable:
     """Postgres does not answer, or not with our tables; nothing is known, nothing was done."""
 
     problem: str = "Postgres does not answer"
+
+    @classmethod
+    def after(cls, error: StoreUnavailable | SchemaOutdated) -> Self:
+        """Return what an error says of the database."""
+        return cls(str(error)) if isinstance(error, SchemaOutdated) else cls()
 
 
 Standing = (
