@@ -194,9 +194,7 @@ class _Submission:
             except Problem as problem:
                 results[number] = problem.document()
                 continue
-            failed = self._failed.get(event.actor_id)
-            if self.outage is not None:
-                failed = Failed(self.outage)
+            failed = Failed(self.outage) if self.outage else self._failed.get(event.actor_id)
             if failed is None:
                 wanted[number] = event
             else:

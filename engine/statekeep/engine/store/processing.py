@@ -169,7 +169,6 @@ class _Batch:
         return [
             Walk(
                 key=(key := keys[ord_]),
-                machine_id=machine_id,
                 epoch=epoch,
                 cohort_id=cohort_id,
                 seq=seq,

@@ -56,7 +56,6 @@ class Walk:
     """An actor under its lock, and how far its events have taken it."""
 
     key: UUID
-    machine_id: int
     epoch: int
     cohort_id: int
     seq: int
