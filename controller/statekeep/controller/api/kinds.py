@@ -88,6 +88,10 @@ KINDS: Mapping[str, Kind] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the Kubernetes API server does not answer, so nobody can tell who may call",
     ),
+    "semantics-differ": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the release that answers gives the actor's definition another meaning than the one that stored its state",
+    ),
     "not-ready": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "the database or its schema is not there yet"
     ),

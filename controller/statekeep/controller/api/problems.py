@@ -12,7 +12,14 @@ from aiohttp.http_exceptions import LineTooLong
 
 from statekeep.controller.api.kinds import TYPE_BASE
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
-from statekeep.engine.errors import SchemaOutdated, SealBroken, StoreUnavailable, VersionUnknown
+from statekeep.engine.errors import (
+    SchemaOutdated,
+    SealBroken,
+    SemanticsDiffer,
+    SemanticsOutdated,
+    StoreUnavailable,
+    VersionUnknown,
+)
 from statekeep.engine.finding import Finding
 
 _log = logging.getLogger(__name__)
@@ -106,6 +113,13 @@ def translated(error: Exception) -> Problem:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "not-ready",
                 str(error),
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case SemanticsDiffer() | SemanticsOutdated():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "semantics-differ",
+                f"{error}; nothing is lost, retry with the same Idempotency-Key",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case ClusterUnavailable():
