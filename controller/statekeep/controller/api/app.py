@@ -17,6 +17,7 @@ from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.reference import Reference
 from statekeep.controller.api.routes import PROBES, ROUTES, Handler, Route
+from statekeep.controller.api.shares import Shares
 from statekeep.controller.api.state import STATE, State
 from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
@@ -34,6 +35,16 @@ except ModuleNotFoundError:
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """One body that is read whole; NDJSON streams may have any length."""
+
+
+BULK_EACH = 2
+"""Transactions at once of one namespace's arrays and streams of events."""
+
+BULK = 6
+"""Of all namespaces' together: connections are left for single events and for reads."""
+
+PREVIEWS = 2
+"""Previews at once: one of a large family takes seconds, and a namespace has one at a time."""
 
 
 def create(
@@ -106,7 +117,15 @@ async def _serving(
     process = partial(processing.process, database, catalogue)
     counted = observation.counting(tracing.traced(process) if tracing else process, metrics)
     batcher = Batcher(counted)
-    app[STATE] = State(database, catalogue, counted, batcher, Feed(database, catalogue))
+    app[STATE] = State(
+        database,
+        catalogue,
+        counted,
+        batcher,
+        bulk=Shares(each=BULK_EACH, together=BULK),
+        previews=Shares(each=1, together=PREVIEWS),
+        feed=Feed(database, catalogue),
+    )
     yield
     await batcher.close()
 

@@ -103,7 +103,10 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     read: Read = _batch_event
     items: Sequence[Any]
     if request.content_type == cloudevents.BATCH:
-        items, read = requests.decode(await request.read(), list[Any]), cloudevents.convert
+        items, read = (
+            requests.decode(await requests.whole_body(request), list[Any]),
+            cloudevents.convert,
+        )
     else:
         items = _items(await requests.json_body(request))
     if len(items) > MAX_ITEMS:
@@ -191,7 +194,8 @@ async def _results(
         except Problem as problem:
             results[number] = problem.document()
     numbers = list(wanted)
-    outcomes = await shared.process(list(wanted.values()))
+    async with shared.bulk.turn(namespace):
+        outcomes = await shared.process(list(wanted.values()))
     for number, outcome in zip(numbers, outcomes, strict=True):
         results[number] = _item(outcome)
     return results

@@ -35,6 +35,10 @@ KINDS: Mapping[str, Kind] = {
         HTTPStatus.METHOD_NOT_ALLOWED,
         "the path does not take this method; `Allow` names those it takes",
     ),
+    "too-slow": Kind(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "the head of the request took longer than 30 seconds to arrive, or its body longer than 60",
+    ),
     "actor-exists": Kind(HTTPStatus.CONFLICT, "the id was spawned with another body"),
     "unhandled": Kind(
         HTTPStatus.CONFLICT,

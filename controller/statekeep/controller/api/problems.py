@@ -82,6 +82,16 @@ class Problem(Exception):
         )
 
 
+def plain(problem: Problem) -> bytes:
+    """Return a problem as the bytes of a last response, for where there is no request to answer."""
+    body = msgspec.json.encode(problem.document())
+    head = (
+        f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n"
+        f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 def invalid(detail: str, findings: Sequence[Finding] = ()) -> Problem:
     """Return the refusal of a body that can be read but not used."""
     errors = [{"pointer": f.pointer, "code": f.code, "detail": f.message} for f in findings]
