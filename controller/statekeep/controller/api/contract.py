@@ -165,6 +165,7 @@ ANY_CALL = (
     "database-unavailable",
     "authorization-unavailable",
     "overloaded",
+    "semantics-differ",
 )
 """What every call but a probe may answer: it has a namespace, a caller and a database behind it."""
 
