@@ -129,23 +129,49 @@ def test_nothing_is_run_that_was_read(danger: str) -> None:
                 assert not called.startswith(f"{danger}."), (path, node.lineno)
 
 
-def test_every_installed_package_is_needed_pinned_and_not_yanked_as_far_as_can_be_told() -> None:
-    """What can be told offline: from ``constraints.txt`` and the metadata of what is installed.
-
-    Whether a pinned release has a known hole, or was yanked since it was published, only an index knows.
-    """
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = {}
-    for line in lines:
+def pins() -> dict[str, str]:
+    """Return what ``constraints.txt`` pins, by normal name."""
+    found: dict[str, str] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
         if (text := line.split("#")[0].strip()) and not text.startswith("-"):
             pin = Requirement(text)
             [one] = pin.specifier
             assert one.operator == "==", line
-            pins[canonicalize_name(pin.name)] = one.version
-    for name, version in pins.items():
-        try:
-            installed = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue  # of another platform, or of a group that is not installed here
-        assert installed.version == version, f"{name}: {installed.version} is installed"
-        assert installed.read_text("direct_url.json") is None, f"{name} is not from an index"
+            found[canonicalize_name(pin.name)] = one.version
+    return found
+
+
+def needed() -> set[str]:
+    """Return what the project and its groups ask for, and what that asks for, as far as it is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    for group in (project["project"]["optional-dependencies"], project["dependency-groups"]):
+        asked += [one for some in group.values() for one in some]
+    found: set[tuple[str, str]] = set()
+    waiting = [Requirement(one) for one in asked]
+    while waiting:
+        one = waiting.pop()
+        name = canonicalize_name(one.name)
+        for extra in ("", *one.extras):
+            if (name, extra) in found:
+                continue
+            found.add((name, extra))
+            try:
+                requires = metadata.requires(name) or ()
+            except metadata.PackageNotFoundError:
+                continue
+            below = map(Requirement, requires)
+            waiting += [r for r in below if r.marker is None or r.marker.evaluate({"extra": extra})]
+    return {name for name, _ in found}
+
+
+def test_every_package_that_is_installed_is_pinned_and_every_pin_is_needed() -> None:
+    """What can be told offline. Whether a release has a known hole, or was withdrawn, only an index knows."""
+    tools = {"pip", "setuptools", "statekeep"}
+    installed = {canonicalize_name(one.name): one for one in metadata.distributions()}
+    unneeded = {name for name in pins() if name in installed} - needed()
+    assert unneeded == set()
+    for name, one in installed.items():
+        if name not in tools:
+            assert pins().get(name) == one.version, f"{name} {one.version} is installed"
+            assert one.read_text("direct_url.json") is None, f"{name} is not from an index"
