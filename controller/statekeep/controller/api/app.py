@@ -68,12 +68,13 @@ def create(
         access_log: which requests are written down.
     """
     metrics = metrics or Metrics()
+    places = Admission(metrics)
     app = web.Application(
         middlewares=[
             observation.middleware(metrics, access_log),
             *([tracing.middleware] if tracing else []),
             problems.middleware,
-            admission.middleware(Admission(metrics), MAX_BODY_BYTES),
+            admission.middleware(places, MAX_BODY_BYTES),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
@@ -87,7 +88,9 @@ def create(
     for probe in PROBES:
         app.router.add_get(probe.path, probe.handler)
     for route in ROUTES:
-        handler = authorization.guarded(route.verb, route.resource, _held_to_contract(route))
+        handler = authorization.guarded(
+            route.verb, route.resource, _held_to_contract(route, places)
+        )
         for prefix in ("/v1", "/v1/namespaces/{namespace}"):
             app.router.add_route(route.method, prefix + route.path, handler)
     reference = Reference(namespace)
@@ -96,10 +99,12 @@ def create(
     return app
 
 
-def _held_to_contract(route: Route) -> Handler:
+def _held_to_contract(route: Route, places: Admission) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         requests.admit(request, route.contract)
-        return await route.handler(request)
+        size = admission.announced(request, MAX_BODY_BYTES)
+        with places.shared(requests.namespace(request), size):
+            return await route.handler(request)
 
     return handler
 
