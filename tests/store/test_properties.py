@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.model import Kind, Model, ModelActor, ModelVersion, Ruling, fingerprint
 
@@ -24,6 +25,7 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.reason import Reason
+from statekeep.engine.store import takeover, versions
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import Deployment, Held
@@ -235,6 +237,12 @@ class Play:
             for one in await self.world.decisions(name)
         ]
 
+    async def ask_again(self, connection: AsyncConnection) -> None:
+        """Ask the interpreter again for all that is stored, as a release with another meaning would."""
+        for stored in await versions.find_all(connection, self.world.namespace):
+            if stored.is_applied:
+                await takeover.compare(connection, stored)
+
 
 STEPS: dict[str, Callable[[Play], Coroutine[Any, Any, object]]] = {
     "spawn": Play.spawn,
@@ -274,3 +282,4 @@ async def test_the_store_and_the_model_never_disagree(
     ]:
         await STEPS[name](play)
     await play.check()
+    await database.read(play.ask_again)

@@ -46,6 +46,9 @@ class PreviewChanged:
     unseen: tuple[Move, ...]
     """Kinds of move that the approved preview did not show; empty where the version was edited."""
 
+    other_semantics: bool = False
+    """Whether the preview is of a release that gives definitions another meaning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applying:
@@ -69,6 +72,14 @@ class Immutable:
 
 
 @dataclass(frozen=True, slots=True)
+class Reinterpreted:
+    """The version is in force, and means something else to this release than to the one that stored it."""
+
+    differences: tuple[str, ...]
+    """One clause each, with the state and the event."""
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseUnavailable:
     """Postgres does not answer, or not with our tables; nothing is known, nothing was done."""
 
@@ -88,6 +99,7 @@ Standing = (
     | Applying
     | Applied
     | Immutable
+    | Reinterpreted
     | DatabaseUnavailable
 )
 """Exactly one at a time."""

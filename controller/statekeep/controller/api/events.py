@@ -104,7 +104,10 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     read: Read = _batch_event
     items: Sequence[Any]
     if request.content_type == cloudevents.BATCH:
-        items, read = requests.decode(await request.read(), list[Any]), cloudevents.convert
+        items, read = (
+            requests.decode(await requests.whole_body(request), list[Any]),
+            cloudevents.convert,
+        )
     else:
         items = _items(await requests.json_body(request))
     if len(items) > MAX_ITEMS:
@@ -179,7 +182,7 @@ class _Submission:
 
     def __init__(self, request: web.Request, read: Read) -> None:
         self._namespace = requests.namespace(request)
-        self._process = state(request).process
+        self._state = state(request)
         self._read = read
         self._failed: dict[ActorId, Failed] = {}
         self.outage: StoreUnavailable | None = None
@@ -199,7 +202,8 @@ class _Submission:
                 wanted[number] = event
             else:
                 results[number] = _item(failed)
-        outcomes = await self._process(list(wanted.values()))
+        async with self._state.bulk.turn(self._namespace):
+            outcomes = await self._state.process(list(wanted.values()))
         for (number, event), outcome in zip(wanted.items(), outcomes, strict=True):
             results[number] = _item(outcome)
             if isinstance(outcome, Failed):

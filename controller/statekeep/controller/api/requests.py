@@ -1,5 +1,6 @@
 """Reading requests: bodies, headers, queries; whatever cannot be read is refused with a reason."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -17,6 +18,9 @@ from statekeep.controller.api.contract import JSON, Content, Contract
 from statekeep.controller.api.problems import Problem, invalid
 from statekeep.controller.api.queries import Parameters
 from statekeep.engine.ids import Namespace
+
+BODY_S = 60.0
+"""From the end of a request's head to the end of a body that is read whole: the largest one at 140 kB/s."""
 
 MAX_DEPTH = 300
 """Arrays and objects inside each other: a definition of the greatest depth, and what is around it."""
@@ -130,7 +134,23 @@ async def json_body(request: web.Request) -> bytes:
             "unsupported-media-type",
             f"send the body as Content-Type: {media}",
         )
-    return await request.read()
+    return await whole_body(request)
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """Return the body, once all of it is there."""
+    if request.content.is_eof():
+        return await request.read()
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "too-slow",
+            f"the body was not there within {BODY_S:.0f} seconds",
+            headers={"Connection": "close"},
+        ) from error
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
