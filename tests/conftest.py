@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
+from tests import indiscretion
 from tests.cluster import found
 from tests.cluster.api_server import ApiServer
 from tests.cluster.control_plane import ControlPlane
@@ -44,6 +46,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = [item for item in items if bool(item.get_closest_marker("cluster")) == asked]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
     items[:] = wanted
+
+
+@pytest.fixture(scope="session")
+def ear() -> Iterator[None]:
+    """Listen to everything that this process logs, at any level that is on."""
+    heard = indiscretion.Ear()
+    logging.getLogger().addHandler(heard)
+    yield
+    logging.getLogger().removeHandler(heard)
+
+
+@pytest.fixture(autouse=True)
+def discretion(ear: None) -> Iterator[None]:
+    """No log says a key, a token, a payload or a password, whatever the test is about."""
+    yield
+    told, indiscretion.heard = indiscretion.heard, []
+    assert told == [], "a log said what it must not"
 
 
 @pytest.fixture(scope="session")

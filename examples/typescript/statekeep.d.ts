@@ -273,7 +273,7 @@ export interface paths {
         };
         /**
          * Ask whether it can serve
-         * @description Postgres answers too, and its schema is this release's.
+         * @description Postgres answers too, and its schema is this release's, or a later one's.
          */
         get: operations["isReady"];
         put?: never;
@@ -733,7 +733,7 @@ export interface components {
              * @description What a program may go by; each is explained in docs/api.md.
              * @enum {string}
              */
-            type: "https://statekeep.io/problems/not-json" | "https://statekeep.io/problems/broken-body" | "https://statekeep.io/problems/idempotency-key" | "https://statekeep.io/problems/if-match" | "https://statekeep.io/problems/refused" | "https://statekeep.io/problems/unauthenticated" | "https://statekeep.io/problems/forbidden" | "https://statekeep.io/problems/not-found" | "https://statekeep.io/problems/method-not-allowed" | "https://statekeep.io/problems/actor-exists" | "https://statekeep.io/problems/unhandled" | "https://statekeep.io/problems/unstable" | "https://statekeep.io/problems/context-refused" | "https://statekeep.io/problems/cursor-gone" | "https://statekeep.io/problems/seq-differs" | "https://statekeep.io/problems/too-large" | "https://statekeep.io/problems/unsupported-media-type" | "https://statekeep.io/problems/invalid" | "https://statekeep.io/problems/idempotency-key-reused" | "https://statekeep.io/problems/head-too-large" | "https://statekeep.io/problems/not-decryptable" | "https://statekeep.io/problems/internal" | "https://statekeep.io/problems/database-unavailable" | "https://statekeep.io/problems/overloaded" | "https://statekeep.io/problems/too-many-followers" | "https://statekeep.io/problems/broken-off" | "https://statekeep.io/problems/authorization-unavailable" | "https://statekeep.io/problems/not-ready";
+            type: "https://statekeep.io/problems/not-json" | "https://statekeep.io/problems/broken-body" | "https://statekeep.io/problems/idempotency-key" | "https://statekeep.io/problems/if-match" | "https://statekeep.io/problems/refused" | "https://statekeep.io/problems/unauthenticated" | "https://statekeep.io/problems/forbidden" | "https://statekeep.io/problems/not-found" | "https://statekeep.io/problems/method-not-allowed" | "https://statekeep.io/problems/too-slow" | "https://statekeep.io/problems/actor-exists" | "https://statekeep.io/problems/unhandled" | "https://statekeep.io/problems/unstable" | "https://statekeep.io/problems/context-refused" | "https://statekeep.io/problems/cursor-gone" | "https://statekeep.io/problems/seq-differs" | "https://statekeep.io/problems/too-large" | "https://statekeep.io/problems/unsupported-media-type" | "https://statekeep.io/problems/invalid" | "https://statekeep.io/problems/idempotency-key-reused" | "https://statekeep.io/problems/head-too-large" | "https://statekeep.io/problems/not-decryptable" | "https://statekeep.io/problems/internal" | "https://statekeep.io/problems/database-unavailable" | "https://statekeep.io/problems/overloaded" | "https://statekeep.io/problems/too-many-followers" | "https://statekeep.io/problems/broken-off" | "https://statekeep.io/problems/authorization-unavailable" | "https://statekeep.io/problems/semantics-differ" | "https://statekeep.io/problems/not-ready";
             /** @description The name of the status. */
             title: string;
             /** @description The status. */
@@ -962,6 +962,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1056,6 +1057,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
+            /** @description - `too-slow`: the head of the request took longer than 30 seconds to arrive, or its body longer than 60 */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemResponse"];
+                };
+            };
             /** @description - `actor-exists`: the id was spawned with another body */
             409: {
                 headers: {
@@ -1111,6 +1121,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1225,6 +1236,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1333,6 +1345,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1435,6 +1448,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
+            /** @description - `too-slow`: the head of the request took longer than 30 seconds to arrive, or its body longer than 60 */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemResponse"];
+                };
+            };
             /**
              * @description - `unhandled`: strict handling, and no transition takes the event, or the actor is done
              *     - `unstable`: the event would never come to rest; nothing was changed
@@ -1500,6 +1522,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1602,6 +1625,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1716,6 +1740,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1803,6 +1828,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
+            /** @description - `too-slow`: the head of the request took longer than 30 seconds to arrive, or its body longer than 60 */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemResponse"];
+                };
+            };
             /**
              * @description - `unhandled`: strict handling, and no transition takes the event, or the actor is done
              *     - `unstable`: the event would never come to rest; nothing was changed
@@ -1868,6 +1902,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -1983,6 +2018,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              *     - `too-many-followers`: as many follow the changes as one process serves; try again
              *     - `broken-off`: the server stops before it has told all changes there were; come back with the last cursor
              */
@@ -2077,6 +2113,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -2174,6 +2211,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -2252,6 +2290,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
+            /** @description - `too-slow`: the head of the request took longer than 30 seconds to arrive, or its body longer than 60 */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemResponse"];
+                };
+            };
             /** @description - `too-large`: the body is larger than 8 MiB */
             413: {
                 headers: {
@@ -2292,6 +2339,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {
@@ -2399,6 +2447,7 @@ export interface operations {
              * @description - `database-unavailable`: the database does not answer; try again
              *     - `authorization-unavailable`: the Kubernetes API server does not answer, so nobody can tell who may call
              *     - `overloaded`: too many requests are being answered; try again
+             *     - `semantics-differ`: the release that answers gives the actor's definition another meaning than the one that stored its state
              */
             503: {
                 headers: {

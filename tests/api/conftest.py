@@ -191,3 +191,17 @@ async def site(shared_url: str) -> AsyncIterator[Site]:
 async def together(*calls: Any) -> list[Any]:
     """Make calls at the same time, and return their results in order."""
     return await asyncio.gather(*calls)
+
+
+@pytest.fixture
+async def alone(database_url: str) -> AsyncIterator[Site]:
+    """A server on a database that no other test has written to."""
+    database = connect(database_url, KEYS)
+    async with (
+        listening(create(database, Namespace("default")), "127.0.0.1", 0) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        site = Site(database, Namespace("default"), url, session)
+        await site.loan()
+        yield site
+    await database.close()

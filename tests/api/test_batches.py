@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
 
+import psycopg
 import pytest
 from tests.api.conftest import Site
 from tests.api.definitions import COUNTER
@@ -13,6 +15,8 @@ from statekeep.controller.api.events import MAX_ITEMS, MAX_LINE_BYTES
 
 EVENTS = "/v1/events"
 NDJSON = "application/x-ndjson"
+
+Sent = TypeVar("Sent")
 
 
 def event(actor: str, event_type: str, **more: object) -> dict[str, object]:
@@ -130,6 +134,39 @@ async def test_a_stream_longer_than_a_transaction_keeps_its_order(site: Site) ->
     ]
     log = await site.pages("/v1/actors/n7/events", "events")
     assert [one["data"] for one in log] == list(range(7, 1_010, 40))
+
+
+async def _cut_in_the_middle(url: str, sending: Awaitable[Sent]) -> Sent:
+    """Cut the connection of the batch that waits for an actor's row; return what its sender is told."""
+    waiting = "from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
+    with psycopg.connect(url) as blocker:
+        blocker.execute("select from statekeep.actor for update")
+        task = asyncio.ensure_future(sending)
+        cut = f"select pg_terminate_backend(pid) {waiting}"
+        while not blocker.execute(cut).fetchone():  # noqa: ASYNC110  (Postgres sets no Event)
+            await asyncio.sleep(0.01)
+        return await task
+
+
+async def test_no_event_of_an_array_overtakes_one_that_an_outage_lost(
+    alone: Site, database_url: str
+) -> None:
+    await alone.spawn("a", "v1")
+    between = [event("nobody", "PAY")] * MAX_BATCH
+    sending = alone.batch([event("a", "START"), *between, event("a", "PAY")])
+    results = await _cut_in_the_middle(database_url, sending)
+    assert [one["status"] for one in results] == [503] * (MAX_BATCH + 2)
+    assert await alone.place("a") == ("v1", "idle")
+
+
+async def test_a_stream_ends_with_an_outage(alone: Site, database_url: str) -> None:
+    await alone.spawn("a", "v1")
+    between = [event("nobody", "PAY")] * MAX_BATCH
+    sending = _stream(alone, lines(event("a", "START"), *between, event("a", "PAY")))
+    results = await _cut_in_the_middle(database_url, sending)
+    assert {one["status"] for one in results} == {503}
+    assert len(results) <= MAX_BATCH + 2
+    assert await alone.place("a") == ("v1", "idle")
 
 
 async def test_a_line_is_answered_before_the_next_one_is_sent(site: Site) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import psycopg
 import pytest
-from tests.api.conftest import KEYS, Reply, Site
+from tests.api.conftest import Reply, Site
 from tests.api.definitions import COUNTER, LOAN_1
 from tests.api.mirror import Mirror, standing
 
@@ -19,8 +19,6 @@ from statekeep.controller.api import changes, feed, streams
 from statekeep.controller.api.app import create
 from statekeep.controller.api.requests import cursor
 from statekeep.controller.api.server import SHUTDOWN_S, listening
-from statekeep.engine.ids import Namespace
-from statekeep.engine.store.database import connect
 from statekeep.engine.store.locks import MACHINE_SPACE
 
 PATH = "/v1/changes"
@@ -56,20 +54,6 @@ async def following(
                 yield json.loads(line)
 
         yield lines()
-
-
-@pytest.fixture
-async def alone(database_url: str) -> AsyncIterator[Site]:
-    """A server on a database that no other test has written to."""
-    database = connect(database_url, KEYS)
-    async with (
-        listening(create(database, Namespace("default")), "127.0.0.1", 0) as url,
-        aiohttp.ClientSession() as session,
-    ):
-        site = Site(database, Namespace("default"), url, session)
-        await site.loan()
-        yield site
-    await database.close()
 
 
 async def room(site: Site) -> list[Any]:

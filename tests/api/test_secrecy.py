@@ -11,6 +11,7 @@ import pytest
 from tests.api.conftest import KEYS, Site
 from tests.api.reviews import fake_cluster
 from tests.conftest import KEYS as OTHER
+from tests.indiscretion import MARKER
 
 from statekeep.controller.access import secret
 from statekeep.controller.access.callers import Guard
@@ -27,7 +28,7 @@ from statekeep.engine.store.keyring import KeyHolder, KeyRing
 
 _NAMESPACE = Namespace("default")
 
-SECRET = "S3CRET"
+SECRET = MARKER
 """In every payload, context, header value and query of these tests."""
 
 BREAK = """

@@ -385,7 +385,7 @@ class Locked:
         sa.event.listen(engine, "after_cursor_execute", self._after)
 
     def _before(self, *event: Any) -> None:
-        if "insert into statekeep.tally" in event[2]:
+        if "create temporary table counted" in event[2]:
             self.seconds = time.perf_counter() - self._since
 
     def _after(self, *event: Any) -> None:

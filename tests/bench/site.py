@@ -86,7 +86,10 @@ def family(process: psutil.Process) -> Sequence[psutil.Process]:
 
 
 def used_s(processes: Sequence[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
+    times = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended; its parent has its time
+            times.append(process.cpu_times())
     return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from tests.relay import Relay
 
-class Cutter:
-    """A TCP port on loopback that leads to a URL; what it does to answers is set from outside."""
+
+class Cutter(Relay):
+    """Leads to a URL; what it does to answers is set from outside."""
 
     def __init__(self, url: str) -> None:
         self.lead_to(url)
@@ -26,34 +28,15 @@ class Cutter:
         self.in_vain = threading.Event()
         """Somebody came while the server was away."""
 
-        self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._started = threading.Event()
-        self._stop = asyncio.Event()
-        self._port = 0
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._started.wait(10)
-        self.url = f"http://127.0.0.1:{self._port}"
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def lead_to(self, url: str) -> None:
         """Lead further connections there."""
         self._there = urlsplit(url).hostname, urlsplit(url).port
 
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        server = await asyncio.start_server(self._lead, "127.0.0.1", 0)
-        self._port = server.sockets[0].getsockname()[1]
-        self._started.set()
-        await self._stop.wait()
-        server.close()
+    async def _end(self) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

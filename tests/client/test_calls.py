@@ -220,7 +220,7 @@ def test_every_kind_of_problem_has_an_error_of_its_status(kind: str) -> None:
     error = refusal(problem)
     assert (error.code, error.status) == (kind, status)
     assert (type(error) is Refused) == (status in (405, 500)), kind
-    assert error.is_transient == (status == 503)
+    assert error.is_transient == (status in (408, 503))
 
 
 def test_no_error_is_for_a_kind_that_does_not_exist() -> None:

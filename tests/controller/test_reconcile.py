@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import KEYS
 from tests.store.conftest import NAMESPACE, World
 from tests.store.definitions import LOAN_1, LOAN_2
+from tests.store.next_interpreter import is_deaf_to_back, release
 
 from statekeep.controller.lineage import roots_of
 from statekeep.controller.manifest.codes import Code
@@ -24,6 +25,7 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
 )
 from statekeep.controller.status import status
 from statekeep.engine.ids import VersionName
@@ -361,3 +363,40 @@ async def test_a_policy_that_is_edited_after_the_migration_is_said_to_have_no_ef
     assert isinstance(late.standing, Applied)
     [warning] = [one for one in late.warnings if one.code == Code.POLICY_TOO_LATE]
     assert "{unhandledEvents: Stay, completedActors: Stay, unseenMoves: Hold}" in warning.message
+
+
+async def test_a_version_that_means_something_else_to_this_release_says_where(
+    world: World, submit: Reconcile
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY", "UPLOAD", "BACK")
+    with release(2):
+        assert (await submit("v1", machine="m", definition=LOAN_1)).standing == Applied(None)
+    assert [row.semantics for row in await world.rows("select semantics from version")] == [2]
+    with release(3, is_deaf_to_back):
+        outcome = await submit("v1", machine="m", definition=LOAN_1)
+        assert isinstance(outcome.standing, Reinterpreted)
+        summary = ready(outcome)
+    assert summary[:2] == ("False", "Reinterpreted")
+    assert "in review, BACK led to documents and would not be handled" in summary[2]
+    assert "go back to the release before, or move the actors" in summary[2]
+
+
+async def test_an_approval_under_another_release_does_not_count(
+    world: World, submit: Reconcile
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    spec: Any = {"parentId": "v1", "historyPath": ["START", "PAY"], "definition": LOAN_2}
+    shown = (await submit("v2", **spec)).preview
+    assert shown is not None
+    with release(2):
+        outcome = await submit("v2", approve=shown.id, **spec)
+        assert outcome.standing == PreviewChanged(shown.id, (), other_semantics=True)
+        summary = ready(outcome)
+        assert "its approval does not count" in summary[2]
+        assert outcome.preview is not None
+        assert outcome.preview.id in summary[2]
+        assert await world.place("a") == ("v1", "documents")
+        again = await submit("v2", approve=outcome.preview.id, **spec)
+        assert isinstance(again.standing, Applied)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+from tests.indiscretion import listen
 from tests.tied import tied_statekeep
 
 PATIENCE_S = 60.0
@@ -58,7 +59,7 @@ class Watched:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with self._changed:
-                self.lines.append(line.rstrip("\n"))
+                self.lines.append(listen(line.rstrip("\n")))
                 self._changed.notify_all()
         with self._changed:
             self._ended = True

@@ -222,7 +222,7 @@ class Client:
             body = {"id": call.actor, "machine": call.actor.partition(".")[0]}
             status, document = await self._post("/v1/actors", body, {})
         else:
-            status, document = await self._get(f"/v1/actors/{call.actor}")
+            status, document = await self._called("GET", f"/v1/actors/{call.actor}")
         self._note([(attempt, status, document)])
 
     def _note(self, results: Sequence[tuple[Attempt, int | None, Any]]) -> None:
@@ -252,18 +252,12 @@ class Client:
         return aiohttp.ClientTimeout(self.chance.uniform(0.002, 0.05) if impatient else PATIENCE_S)
 
     async def _post(self, path: str, body: Any, headers: dict[str, str]) -> tuple[int | None, Any]:
-        try:
-            async with self.session.post(
-                self.settings.url + path, json=body, headers=headers, timeout=self._timeout()
-            ) as response:
-                return response.status, await response.json(content_type=None)
-        except LOST:
-            return None, None
+        return await self._called("POST", path, json=body, headers=headers)
 
-    async def _get(self, path: str) -> tuple[int | None, Any]:
+    async def _called(self, method: str, path: str, **more: Any) -> tuple[int | None, Any]:
         try:
-            async with self.session.get(
-                self.settings.url + path, timeout=self._timeout()
+            async with self.session.request(
+                method, self.settings.url + path, timeout=self._timeout(), **more
             ) as response:
                 return response.status, await response.json(content_type=None)
         except LOST:

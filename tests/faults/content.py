@@ -116,16 +116,25 @@ class Content:
 
 
 async def read(database: Database) -> Content:
-    """Read all of it from one snapshot, once every deployment has been counted: somebody may have died before."""
-    await deployments.count_all(database)
-    return await database.read(lambda connection: _read(connection, database.keys))
+    """Read all of it from one snapshot in which every deployment has been counted.
+
+    Somebody may have died before a count, and a deployment may be made between the count and the snapshot.
+    """
+    while True:
+        await deployments.count_all(database)
+        content = await database.read(lambda connection: _read(connection, database.keys))
+        if content is not None:
+            return content
 
 
 async def _rows(connection: AsyncConnection, query: str) -> Sequence[sa.Row[Any]]:
     return (await connection.execute(sa.text(query))).all()
 
 
-async def _read(connection: AsyncConnection, keys: KeyRing) -> Content:
+async def _read(connection: AsyncConnection, keys: KeyRing) -> Content | None:
+    """Read all of it, or ``None`` if some deployment is still to be counted."""
+    if await _rows(connection, "select from statekeep.deployment where migrated is null"):
+        return None
     versions, roots = await _versions(connection)
     return Content(
         versions,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+from tests.indiscretion import listen
 
 PAUSE_S = 0.2
 """Before it is started again."""
@@ -62,7 +63,7 @@ class Kept:
             assert process.stdout is not None
             with self.log.open("a") as log, process.stdout:
                 for line in process.stdout:
-                    log.write(line)
+                    log.write(listen(line))
                     log.flush()
                     self._hears(line.rstrip("\n"))
             process.wait()

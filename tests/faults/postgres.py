@@ -83,6 +83,15 @@ def _fill(file: int, size: int) -> None:
             raise
 
 
+def _kill(server: "subprocess.Popen[bytes]") -> None:
+    """End a server and what it has started, all at once."""
+    postmaster = psutil.Process(server.pid)
+    for process in [postmaster, *postmaster.children()]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    server.wait(PATIENCE_S)
+
+
 class Postgres:
     """The server that is in charge; after a failover it is another one, with another socket."""
 
@@ -138,14 +147,7 @@ class Postgres:
 
     def kill(self) -> None:
         """End all its processes at once, as when its container is killed, and start it again."""
-        processes = [
-            psutil.Process(self._process.pid),
-            *psutil.Process(self._process.pid).children(),
-        ]
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self._process.wait(PATIENCE_S)
+        _kill(self._process)
         self.ensure()
 
     def kill_backend(self) -> None:
@@ -178,10 +180,7 @@ class Postgres:
         self._wait("select 1 from pg_stat_replication where sync_state = 'sync'")
         yield
         old, old_home = self._process, self._home
-        for process in [psutil.Process(old.pid), *psutil.Process(old.pid).children()]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        old.wait(PATIENCE_S)
+        _kill(old)
         self._process, self._home = standby, home
         self._wait("select pg_promote(true, 60)")
         shutil.rmtree(old_home, ignore_errors=True)

@@ -1,15 +1,14 @@
-"""A TCP port on loopback that leads somewhere, with everything that networks do to those who rely on them."""
+"""A relay with everything that networks do to those who rely on them."""
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from random import Random
 
-START_S = 30.0
+from tests.relay import Relay
 
 COMMIT = (b"COMMIT\0", b"commit\0")
 """How a transaction's end looks on its way to Postgres, in a simple query or in a parsed statement."""
@@ -40,12 +39,11 @@ class _Link:
 
 
 @dataclass
-class Proxy:
-    """Leads to ``target``, which may change; runs in a thread of its own."""
+class Proxy(Relay):
+    """Leads to ``target``, which may change."""
 
     chance: Random
     target: Target | None = None
-    port: int = 0
     latency_s: float = 0.0
     """How long a piece of data is held back at most."""
 
@@ -60,13 +58,9 @@ class Proxy:
     _links: set[_Link] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
         self._flows = asyncio.Event()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        assert self._started.wait(START_S)
+        self._flows.set()
+        super().__init__()
 
     def lead_to(self, target: Target | None) -> None:
         """Lead new connections elsewhere; nowhere without a target."""
@@ -96,24 +90,7 @@ class Proxy:
             self.cut_off()
             self._soon(self._flows.set)
 
-    def close(self) -> None:
-        self._soon(self._stop.set)
-        self._thread.join(START_S)
-
-    def _soon(self, act: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(act)
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        server = await asyncio.start_server(self._lead, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        self._flows.set()
-        self._started.set()
-        await self._stop.wait()
-        server.close()
+    async def _end(self) -> None:
         self._abort_all()
 
     def _abort_all(self) -> None:

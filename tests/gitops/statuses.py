@@ -13,6 +13,7 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
     Standing,
 )
 from statekeep.controller.status import status
@@ -55,6 +56,8 @@ STANDINGS: dict[str, Standing] = {
     "a root": Applied(None),
     "a deployment": Applied(DEPLOYMENT),
     "edited once applied": Immutable(("definition",)),
+    "approved under another release": PreviewChanged(OLD, (), other_semantics=True),
+    "read by another release": Reinterpreted(("in fee, PAY led to review and would lead to fee",)),
     "without a database": DatabaseUnavailable(),
 }
 

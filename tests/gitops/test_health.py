@@ -19,6 +19,7 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
     Standing,
 )
 
@@ -32,6 +33,7 @@ HEALTH = {
     PreviewChanged: ("Suspended", "InProgress", "current"),
     Applying: ("Progressing", "InProgress", "inProgress"),
     Applied: ("Healthy", "Current", "current"),
+    Reinterpreted: ("Degraded", "Failed", "failed"),
     Immutable: ("Degraded", "Failed", "failed"),
     DatabaseUnavailable: ("Progressing", "InProgress", "inProgress"),
 }

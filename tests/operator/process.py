@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.indiscretion import listen
 from tests.operator.patience import PATIENCE_S, until
 from tests.tied import tied_statekeep
 
@@ -43,7 +44,7 @@ class Operator:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        self.lines.extend(line for line in self.process.stderr)
+        self.lines.extend(map(listen, self.process.stderr))
 
     @property
     def log(self) -> str:

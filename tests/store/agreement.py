@@ -3,7 +3,9 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.model import (
     Change,
@@ -19,7 +21,7 @@ from tests.store.test_changes import Reader
 from statekeep.engine.ids import ActorId
 from statekeep.engine.json import canonical
 from statekeep.engine.routing.reason import Reason
-from statekeep.engine.store import actors, audit, deployments, pruning, versions
+from statekeep.engine.store import actors, audit, deployments, pruning, takeover, versions
 from statekeep.engine.store.actors import Actor, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.changes import ActorChanged, VersionDeployed
@@ -288,6 +290,18 @@ select s.id, e.event_type, t.id
 
 async def _index(world: World) -> None:
     agree("edges that lead astray", await world.rows(ASTRAY), [])
+    await world.database.read(partial(_ask_again, world))
+
+
+async def _ask_again(world: World, connection: AsyncConnection) -> None:
+    """Ask the interpreter again for all that is stored, as a release with another meaning would.
+
+    Raises:
+        SemanticsDiffer: something is stored that it does not say.
+    """
+    for stored in await versions.find_all(connection, world.namespace):
+        if stored.is_applied:
+            await takeover.compare(connection, stored)
 
 
 async def arrivals(world: World, names: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
 )
 from statekeep.engine.ids import PreviewId
 from statekeep.engine.routing.preview import Preview
@@ -50,7 +51,7 @@ def conditions(outcome: Outcome) -> list[Condition]:
     message = _message(outcome)
     ready = isinstance(standing, Applied)
     reconciling = isinstance(standing, Applying | DatabaseUnavailable)
-    stalled = isinstance(standing, Invalid | Immutable)
+    stalled = isinstance(standing, Invalid | Immutable | Reinterpreted)
     valid = None if isinstance(standing, DatabaseUnavailable) else not stalled
     return [
         Condition("Ready", ready, reason, message),
@@ -94,6 +95,8 @@ def _valid(outcome: Outcome, message: str) -> tuple[str, str]:
             return "Invalid", message
         case Immutable():
             return "Immutable", message
+        case Reinterpreted():
+            return "Reinterpreted", message
         case DatabaseUnavailable():
             return "DatabaseUnavailable", ""
         case _:
@@ -117,6 +120,8 @@ def _approved(outcome: Outcome, message: str) -> tuple[bool | None, str, str]:
             return True, "Applying", ""
         case Immutable():
             return None, "Immutable", ""
+        case Reinterpreted():
+            return None, "Reinterpreted", ""
         case DatabaseUnavailable():
             return None, "DatabaseUnavailable", ""
         case Invalid() | AwaitingParent():
@@ -131,6 +136,8 @@ def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
             return True, "Applied", _deployed(deployment)
         case Immutable():
             return True, "Applied", "as it was applied, not as the manifest has it now"
+        case Reinterpreted():
+            return True, "Applied", "under the release before"
         case DatabaseUnavailable():
             return None, "DatabaseUnavailable", ""
         case _:
@@ -151,6 +158,9 @@ def _message(outcome: Outcome) -> str:
             return _ask(
                 outcome, "" if given is None else f"{given} is no preview of this version; "
             )
+        case PreviewChanged(given, (), other_semantics=True):
+            why = "is of a release that gives definitions another meaning, so its approval does not count"
+            return _ask(outcome, f"preview {given} {why}; ")
         case PreviewChanged(given, ()):
             return _ask(outcome, f"the version was edited after preview {given} was approved; ")
         case PreviewChanged(given, unseen):
@@ -165,6 +175,12 @@ def _message(outcome: Outcome) -> str:
                 f"the version is applied and its {', '.join(fields)} cannot change; nothing was "
                 "changed: apply the manifest again as it was applied, and put the change into a new version with "
                 "this one as its parent"
+            )
+        case Reinterpreted(differences):
+            return (
+                f"{_listed(list(differences), 'difference')}: this release gives the definition another meaning "
+                "than the one that it was applied under, so events for its actors are refused; nothing was changed: "
+                "go back to the release before, or move the actors to a new version with this one as its parent"
             )
         case DatabaseUnavailable(problem):
             return f"{problem}; nothing is lost, and this is tried again by itself"

@@ -35,19 +35,21 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
     Standing,
 )
 from statekeep.engine import finding
-from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
+from statekeep.engine.errors import SchemaOutdated, SemanticsDiffer, StoreUnavailable
 from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
 from statekeep.engine.json import JsonObject, canonical
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import Version, read_version
+from statekeep.engine.statechart import semantics
 from statekeep.engine.statechart.comparison import lost_events
 from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.validation import validate
-from statekeep.engine.store import deployments, previews, versions
+from statekeep.engine.store import deployments, previews, takeover, versions
 from statekeep.engine.store.counting import Uncounted
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
@@ -111,6 +113,8 @@ async def reconcile(
             if isinstance(standing, Applied) and known.stored is not None:
                 in_force = known.stored.version
                 warnings += _lost(in_force.machine, known) + _too_late(manifest, in_force)
+                if known.stored.semantics < semantics.SEMANTICS:
+                    await takeover.take_over(database, known.stored.id)
             machine = machine_of(manifest, known.parent.machine if known.parent else None)
             return Outcome(standing, machine, warnings)
         version = _version(manifest)
@@ -118,10 +122,12 @@ async def reconcile(
             return await _apply_root(database, namespace, manifest, version, warnings)
         warnings += _lost(version.machine, known)
         return await _go_on(database, namespace, manifest, version, known.parent, warnings)
-    except StoreUnavailable:
-        return Outcome(DatabaseUnavailable(), manifest.machine, finding.warnings(findings))
-    except SchemaOutdated as error:
-        standing = DatabaseUnavailable(str(error))
+    except SemanticsDiffer as error:
+        return Outcome(
+            Reinterpreted(error.differences), manifest.machine, finding.warnings(findings)
+        )
+    except (StoreUnavailable, SchemaOutdated) as error:
+        standing = DatabaseUnavailable.after(error)
         return Outcome(standing, manifest.machine, finding.warnings(findings))
 
 
@@ -307,10 +313,13 @@ async def _after(
             return Applying()
         case NotShown():
 
-            async def was_shown(connection: AsyncConnection) -> bool:
+            async def shown_under(connection: AsyncConnection) -> int | None:
                 stored = await versions.find(connection, namespace, version.name)
-                return stored is not None and await previews.was_shown(connection, stored, approved)
+                if stored is None:
+                    return None
+                return await previews.shown_under(connection, stored, approved)
 
-            if await database.read(was_shown):
-                return PreviewChanged(approved, ())
-            return AwaitingApproval(approved)
+            shown = await database.read(shown_under)
+            if shown is None:
+                return AwaitingApproval(approved)
+            return PreviewChanged(approved, (), other_semantics=shown != semantics.SEMANTICS)

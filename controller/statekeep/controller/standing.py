@@ -4,7 +4,9 @@ The name of each class is the reason of the ``Ready`` condition.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
+from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.finding import Finding
 from statekeep.engine.ids import PreviewId, VersionName
 from statekeep.engine.routing.decision import Move
@@ -44,6 +46,9 @@ class PreviewChanged:
     unseen: tuple[Move, ...]
     """Kinds of move that the approved preview did not show; empty where the version was edited."""
 
+    other_semantics: bool = False
+    """Whether the preview is of a release that gives definitions another meaning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applying:
@@ -67,10 +72,23 @@ class Immutable:
 
 
 @dataclass(frozen=True, slots=True)
+class Reinterpreted:
+    """The version is in force, and means something else to this release than to the one that stored it."""
+
+    differences: tuple[str, ...]
+    """One clause each, with the state and the event."""
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseUnavailable:
     """Postgres does not answer, or not with our tables; nothing is known, nothing was done."""
 
     problem: str = "Postgres does not answer"
+
+    @classmethod
+    def after(cls, error: StoreUnavailable | SchemaOutdated) -> Self:
+        """Return what an error says of the database."""
+        return cls(str(error)) if isinstance(error, SchemaOutdated) else cls()
 
 
 Standing = (
@@ -81,6 +99,7 @@ Standing = (
     | Applying
     | Applied
     | Immutable
+    | Reinterpreted
     | DatabaseUnavailable
 )
 """Exactly one at a time."""

@@ -14,6 +14,7 @@ from statekeep.controller.standing import (
     DatabaseUnavailable,
     Immutable,
     Invalid,
+    Reinterpreted,
     Standing,
 )
 from statekeep.engine.finding import Finding
@@ -92,7 +93,7 @@ def _kept(standing: Standing, previous: JsonObject, generation: int | None) -> J
     match standing:
         case Applied(deployment):
             kept = deployment is not None
-        case Immutable():
+        case Immutable() | Reinterpreted():
             kept = True
         case DatabaseUnavailable():
             kept = previous.get("observedGeneration") == generation

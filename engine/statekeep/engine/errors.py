@@ -9,6 +9,8 @@ StatekeepError
 ├── SealBroken              a stored value does not decrypt; stop, tell a human
 ├── StoreUnavailable        Postgres did not answer; try again
 ├── SchemaOutdated          the database is not at this release's schema yet; migrate it
+├── SemanticsDiffer         a stored version means something else to this release; its operator chooses
+├── SemanticsOutdated       a later release has taken a version over; ask a process of that one
 └── VersionUnknown          nothing was applied under that name; the caller can help
 """
 
@@ -61,6 +63,30 @@ class StoreUnavailable(StatekeepError):
 
 class SchemaOutdated(StatekeepError):
     """The schema of the database is older than this release, or not there."""
+
+
+class SemanticsDiffer(StatekeepError):
+    """A stored version means something else to this release than to the one that stored it."""
+
+    def __init__(self, version: str, differences: Sequence[str]) -> None:
+        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+        super().__init__(
+            f"{version} means something else to this release: {differences[0]}{more}; nothing was changed: "
+            "go back to the release before, or move its actors to a new version"
+        )
+        self.version = version
+        self.differences = tuple(differences)
+        """One clause each, with the state and the event."""
+
+
+class SemanticsOutdated(StatekeepError):
+    """A later release has taken a version over, and gives its definition another meaning than this one."""
+
+    def __init__(self, kept_under: int, ours: int) -> None:
+        super().__init__(
+            f"a later release has taken the version over (semantics {kept_under}, this one has {ours}): "
+            "its processes take the event; to go back to this release, run `statekeep db check --take-over` of it"
+        )
 
 
 class VersionUnknown(StatekeepError):

@@ -49,3 +49,12 @@ def escape(token: str) -> str:
     'a~1b~0c'
     """
     return token.replace("~", "~0").replace("/", "~1")
+
+
+def tokens(pointer: str) -> list[str]:
+    """Return the reference tokens of a JSON pointer, each as it was before it was escaped.
+
+    >>> tokens("/a~1b~0c/0"), tokens("")
+    (['a/b~c', '0'], [])
+    """
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]

@@ -17,6 +17,7 @@ from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.observation import AccessLog
 from statekeep.controller.api.reference import Reference
 from statekeep.controller.api.routes import PROBES, ROUTES, Handler, Route
+from statekeep.controller.api.shares import Shares
 from statekeep.controller.api.state import STATE, State
 from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
@@ -34,6 +35,16 @@ except ModuleNotFoundError:
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """One body that is read whole; NDJSON streams may have any length."""
+
+
+BULK_EACH = 2
+"""Transactions at once of one namespace's arrays and streams of events."""
+
+BULK = 6
+"""Of all namespaces' together: connections are left for single events and for reads."""
+
+PREVIEWS = 2
+"""Previews at once: one of a large family takes seconds, and a namespace has one at a time."""
 
 
 def create(
@@ -57,12 +68,13 @@ def create(
         access_log: which requests are written down.
     """
     metrics = metrics or Metrics()
+    places = Admission(metrics)
     app = web.Application(
         middlewares=[
             observation.middleware(metrics, access_log),
             *([tracing.middleware] if tracing else []),
             problems.middleware,
-            admission.middleware(Admission(metrics), MAX_BODY_BYTES),
+            admission.middleware(places, MAX_BODY_BYTES),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
@@ -76,7 +88,9 @@ def create(
     for probe in PROBES:
         app.router.add_get(probe.path, probe.handler)
     for route in ROUTES:
-        handler = authorization.guarded(route.verb, route.resource, _held_to_contract(route))
+        handler = authorization.guarded(
+            route.verb, route.resource, _held_to_contract(route, places)
+        )
         for prefix in ("/v1", "/v1/namespaces/{namespace}"):
             app.router.add_route(route.method, prefix + route.path, handler)
     reference = Reference(namespace)
@@ -85,10 +99,12 @@ def create(
     return app
 
 
-def _held_to_contract(route: Route) -> Handler:
+def _held_to_contract(route: Route, places: Admission) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         requests.admit(request, route.contract)
-        return await route.handler(request)
+        size = admission.announced(request, MAX_BODY_BYTES)
+        with places.shared(requests.namespace(request), size):
+            return await route.handler(request)
 
     return handler
 
@@ -106,7 +122,15 @@ async def _serving(
     process = partial(processing.process, database, catalogue)
     counted = observation.counting(tracing.traced(process) if tracing else process, metrics)
     batcher = Batcher(counted)
-    app[STATE] = State(database, catalogue, counted, batcher, Feed(database, catalogue))
+    app[STATE] = State(
+        database,
+        catalogue,
+        counted,
+        batcher,
+        bulk=Shares(each=BULK_EACH, together=BULK),
+        previews=Shares(each=1, together=PREVIEWS),
+        feed=Feed(database, catalogue),
+    )
     yield
     await batcher.close()
 

@@ -62,13 +62,13 @@ async def may(request: web.Request, verb: str, resource: str, name: str) -> bool
 
 
 async def _admit(request: web.Request, verb: str, resource: str) -> None:
-    guards = request.config_dict[GUARDS]
+    guards = request.app[GUARDS]
+    request[requests.OWN_NAMESPACE] = None
     if not guards:
         return
     caller = await _caller(request, guards)
     request[_CALLER] = caller
-    if caller.namespace is not None:
-        request[requests.OWN_NAMESPACE] = caller.namespace
+    request[requests.OWN_NAMESPACE] = caller.namespace
     path = request.match_info
     question = Question(
         verb,

@@ -39,7 +39,7 @@ def is_single(request: web.Request) -> bool:
 
 async def read(request: web.Request) -> bodies.BatchEvent:
     """Return the CloudEvent of a request as an event of ours."""
-    raw = await request.read()
+    raw = await requests.whole_body(request)
     if request.content_type == STRUCTURED:
         return convert(requests.decode(raw, Any))
     if request.content_type.startswith(FAMILY):

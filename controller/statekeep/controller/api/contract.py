@@ -165,11 +165,12 @@ ANY_CALL = (
     "database-unavailable",
     "authorization-unavailable",
     "overloaded",
+    "semantics-differ",
 )
 """What every call but a probe may answer: it has a namespace, a caller and a database behind it."""
 
 ANY_PATH = ("not-found",)
-ANY_BODY = ("not-json", "broken-body", "too-large", "unsupported-media-type")
+ANY_BODY = ("not-json", "broken-body", "too-slow", "too-large", "unsupported-media-type")
 
 
 def kinds(contract: Contract) -> Iterator[str]:

@@ -16,7 +16,8 @@ from statekeep.controller.api.authorization import renew
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
-from statekeep.controller.api.state import State, state
+from statekeep.controller.api.state import state
+from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
 from statekeep.engine.store.events import (
@@ -103,16 +104,18 @@ async def send_many(request: web.Request) -> web.StreamResponse:
     read: Read = _batch_event
     items: Sequence[Any]
     if request.content_type == cloudevents.BATCH:
-        items, read = requests.decode(await request.read(), list[Any]), cloudevents.convert
+        items, read = (
+            requests.decode(await requests.whole_body(request), list[Any]),
+            cloudevents.convert,
+        )
     else:
         items = _items(await requests.json_body(request))
     if len(items) > MAX_ITEMS:
         raise invalid(f"an array has at most {MAX_ITEMS} events; {NDJSON} takes any number")
-    namespace, shared = requests.namespace(request), state(request)
+    submission = _Submission(request, read)
     results: list[Any] = []
     for start in range(0, len(items), MAX_BATCH):
-        some = items[start : start + MAX_BATCH]
-        results += await _results(shared, namespace, some, read)
+        results += await submission.results(items[start : start + MAX_BATCH])
     return requests.json_response(results)
 
 
@@ -130,16 +133,18 @@ def _items(raw: bytes) -> Sequence[Any]:
 async def _stream(request: web.Request) -> web.StreamResponse:
     """Answer NDJSON as it arrives, never holding more than a batch of it.
 
-    The status has been sent by the time a later line is read: if the stream cannot be read on, the
-    last line of the answer is the problem.
+    The status has been sent by the time a later line is read: if the stream cannot be read on, or the
+    database does not answer, the last line of the answer is the problem.
     """
-    namespace, shared = requests.namespace(request), state(request)
+    submission = _Submission(request, _batch_event)
     response = web.StreamResponse(headers={"Content-Type": NDJSON})
     await response.prepare(request)
     try:
         async for lines in _lines(request):
             await renew(request)  # a stream may go on for days
-            await _write(response, await _results(shared, namespace, lines, _batch_event))
+            await _write(response, await submission.results(lines))
+            if submission.outage is not None:
+                raise submission.outage
     except ConnectionError:
         raise
     except Exception as error:
@@ -168,33 +173,51 @@ async def _lines(request: web.Request) -> AsyncIterator[list[bytes]]:
         yield [rest]
 
 
-async def _results(
-    shared: State, namespace: Namespace, items: Sequence[Any], read: Read
-) -> list[Any]:
-    """Return one result for every item: an answer, or a problem of its own.
+class _Submission:
+    """The events of one request, a batch at a time.
 
-    Args:
-        shared: the store.
-        namespace: of all the actors.
-        items: events, JSON values, or lines that should hold one each.
-        read: what makes an event of one.
+    One that could not be stored holds up those of its actor behind it: they would overtake it. After an
+    outage nothing is taken any more.
     """
-    results: list[Any] = [None] * len(items)
-    wanted: dict[int, Event] = {}
-    for number, item in enumerate(items):
-        try:
-            body = read(item)
-            if_seq = None if body.if_seq is UNSET else body.if_seq
-            wanted[number] = _event(
-                namespace, body.actor, body, key=None, if_seq=if_seq, strict=body.strict
-            )
-        except Problem as problem:
-            results[number] = problem.document()
-    numbers = list(wanted)
-    outcomes = await shared.process(list(wanted.values()))
-    for number, outcome in zip(numbers, outcomes, strict=True):
-        results[number] = _item(outcome)
-    return results
+
+    def __init__(self, request: web.Request, read: Read) -> None:
+        self._namespace = requests.namespace(request)
+        self._state = state(request)
+        self._read = read
+        self._failed: dict[ActorId, Failed] = {}
+        self.outage: StoreUnavailable | None = None
+
+    async def results(self, items: Sequence[Any]) -> list[Any]:
+        """Return one result for every item, an event, a JSON value or a line: an answer, or a problem of its own."""
+        results: list[Any] = [None] * len(items)
+        wanted: dict[int, Event] = {}
+        for number, item in enumerate(items):
+            try:
+                event = self._event(item)
+            except Problem as problem:
+                results[number] = problem.document()
+                continue
+            failed = Failed(self.outage) if self.outage else self._failed.get(event.actor_id)
+            if failed is None:
+                wanted[number] = event
+            else:
+                results[number] = _item(failed)
+        async with self._state.bulk.turn(self._namespace):
+            outcomes = await self._state.process(list(wanted.values()))
+        for (number, event), outcome in zip(wanted.items(), outcomes, strict=True):
+            results[number] = _item(outcome)
+            if isinstance(outcome, Failed):
+                self._failed[event.actor_id] = outcome
+                if isinstance(outcome.error, StoreUnavailable):
+                    self.outage = outcome.error
+        return results
+
+    def _event(self, item: Any) -> Event:
+        body = self._read(item)
+        if_seq = None if body.if_seq is UNSET else body.if_seq
+        return _event(
+            self._namespace, body.actor, body, key=None, if_seq=if_seq, strict=body.strict
+        )
 
 
 def _batch_event(item: Any) -> bodies.BatchEvent:

@@ -35,6 +35,10 @@ KINDS: Mapping[str, Kind] = {
         HTTPStatus.METHOD_NOT_ALLOWED,
         "the path does not take this method; `Allow` names those it takes",
     ),
+    "too-slow": Kind(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "the head of the request took longer than 30 seconds to arrive, or its body longer than 60",
+    ),
     "actor-exists": Kind(HTTPStatus.CONFLICT, "the id was spawned with another body"),
     "unhandled": Kind(
         HTTPStatus.CONFLICT,
@@ -87,6 +91,10 @@ KINDS: Mapping[str, Kind] = {
     "authorization-unavailable": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the Kubernetes API server does not answer, so nobody can tell who may call",
+    ),
+    "semantics-differ": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the release that answers gives the actor's definition another meaning than the one that stored its state",
     ),
     "not-ready": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "the database or its schema is not there yet"

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -75,7 +76,11 @@ async def note_stream(request: web.Request, response: web.StreamResponse) -> Non
 def route_of(request: web.Request) -> str:
     """Return the path of the route that a request found, the same with and without a namespace."""
     resource = request.match_info.route.resource
-    path = "unmatched" if resource is None else resource.canonical
+    return "unmatched" if resource is None else _short(resource.canonical)
+
+
+@cache
+def _short(path: str) -> str:
     return path.replace("/v1/namespaces/{namespace}/", "/v1/", 1)
 
 

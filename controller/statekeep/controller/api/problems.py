@@ -12,7 +12,14 @@ from aiohttp.http_exceptions import LineTooLong
 
 from statekeep.controller.api.kinds import TYPE_BASE
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
-from statekeep.engine.errors import SchemaOutdated, SealBroken, StoreUnavailable, VersionUnknown
+from statekeep.engine.errors import (
+    SchemaOutdated,
+    SealBroken,
+    SemanticsDiffer,
+    SemanticsOutdated,
+    StoreUnavailable,
+    VersionUnknown,
+)
 from statekeep.engine.finding import Finding
 
 _log = logging.getLogger(__name__)
@@ -75,6 +82,16 @@ class Problem(Exception):
         )
 
 
+def plain(problem: Problem) -> bytes:
+    """Return a problem as the bytes of a last response, for where there is no request to answer."""
+    body = msgspec.json.encode(problem.document())
+    head = (
+        f"HTTP/1.1 {problem.status.value} {problem.status.phrase}\r\n"
+        f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 def invalid(detail: str, findings: Sequence[Finding] = ()) -> Problem:
     """Return the refusal of a body that can be read but not used."""
     errors = [{"pointer": f.pointer, "code": f.code, "detail": f.message} for f in findings]
@@ -106,6 +123,13 @@ def translated(error: Exception) -> Problem:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "not-ready",
                 str(error),
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case SemanticsDiffer() | SemanticsOutdated():
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "semantics-differ",
+                f"{error}; nothing is lost, retry with the same Idempotency-Key",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case ClusterUnavailable():

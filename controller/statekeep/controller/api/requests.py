@@ -1,5 +1,6 @@
 """Reading requests: bodies, headers, queries; whatever cannot be read is refused with a reason."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -18,6 +19,9 @@ from statekeep.controller.api.problems import Problem, invalid
 from statekeep.controller.api.queries import Parameters
 from statekeep.engine.ids import Namespace
 
+BODY_S = 60.0
+"""From the end of a request's head to the end of a body that is read whole: the largest one at 140 kB/s."""
+
 MAX_DEPTH = 300
 """Arrays and objects inside each other: a definition of the greatest depth, and what is around it."""
 
@@ -34,7 +38,7 @@ def namespace(request: web.Request) -> Namespace:
     """Return the namespace of the path, or else the caller's own, or else the server's default."""
     name = (
         request.match_info.get("namespace")
-        or request.get(OWN_NAMESPACE)
+        or request[OWN_NAMESPACE]
         or request.app[DEFAULT_NAMESPACE]
     )
     if not is_namespace(name):
@@ -53,8 +57,8 @@ def is_namespace(name: str) -> bool:
 
 DEFAULT_NAMESPACE = web.AppKey("default_namespace", str)
 
-OWN_NAMESPACE = web.RequestKey("own_namespace", Namespace)
-"""The namespace of a caller who has one."""
+OWN_NAMESPACE: web.RequestKey[Namespace | None] = web.RequestKey("own_namespace")
+"""The namespace of a caller who has one; set for every request that came through the door."""
 
 
 CONTRACT = web.RequestKey("contract", Contract)
@@ -130,7 +134,23 @@ async def json_body(request: web.Request) -> bytes:
             "unsupported-media-type",
             f"send the body as Content-Type: {media}",
         )
-    return await request.read()
+    return await whole_body(request)
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """Return the body, once all of it is there."""
+    if request.content.is_eof():
+        return await request.read()
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "too-slow",
+            f"the body was not there within {BODY_S:.0f} seconds",
+            headers={"Connection": "close"},
+        ) from error
 
 
 def decode(raw: bytes, kind: type[T]) -> T:

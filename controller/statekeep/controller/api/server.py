@@ -4,13 +4,11 @@ import ipaddress
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 
-from aiohttp import ClientPayloadError, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
-from statekeep.controller.api import problems
 from statekeep.controller.api.authorization import GUARDS
+from statekeep.controller.api.connections import Runner, is_our_fault
 from statekeep.engine.errors import StatekeepError
 
 SHUTDOWN_S = 10.0
@@ -45,10 +43,10 @@ async def listening(
             "listen on 127.0.0.1, or have `statekeep api` ask them: --auth kubernetes, --auth keys or "
             "both (STATEKEEP_AUTH)"
         )
-    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)  # again, it changes nothing
+    logging.getLogger("aiohttp.server").addFilter(is_our_fault)  # again, it changes nothing
     # aiohttp waits twice: for the answer, then for a handler that no longer gets a body. One that
     # waits for its client to read takes both.
-    runner = _Runner(app, access_log=None, shutdown_timeout=SHUTDOWN_S / 2)
+    runner = Runner(app, access_log=None, shutdown_timeout=SHUTDOWN_S / 2)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, reuse_address=True, reuse_port=shares_port)
@@ -60,53 +58,6 @@ async def listening(
         yield f"http://{host if ':' not in host else f'[{host}]'}:{bound_port}"
     finally:
         await runner.cleanup()
-
-
-class _Runner(web.AppRunner):
-    """Serves an application, and answers what is not HTTP with a problem too."""
-
-    __slots__ = ()
-
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        return _Server(
-            server.request_handler,
-            request_factory=server.request_factory,
-            loop=server._loop,
-            **server._kwargs,
-        )
-
-
-class _Server(web.Server):
-    """Makes our kind of connection."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Connection(web.RequestHandler):
-    """One connection. What its parser refuses never becomes a request, so no middleware sees it."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Log the error as aiohttp does, and answer as we do."""
-        super().handle_error(request, status, exc, message)
-        response = problems.unparsed(HTTPStatus(status), exc).response()
-        response.force_close()
-        return response
-
-
-def _is_our_fault(record: logging.LogRecord) -> bool:
-    """Return whether to log; a request that is not HTTP is its caller's, who is told with a 4xx."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ClientPayloadError | ConnectionError)
 
 
 def _is_loopback(host: str) -> bool:

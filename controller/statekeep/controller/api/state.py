@@ -6,6 +6,7 @@ from aiohttp import web
 
 from statekeep.controller.api.batcher import Batcher, Process
 from statekeep.controller.api.feed import Feed
+from statekeep.controller.api.shares import Shares
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 
@@ -20,6 +21,12 @@ class State:
     """Many events at once; the batcher shares it among single ones."""
 
     batcher: Batcher
+    bulk: Shares
+    """Turns at processing many events at once."""
+
+    previews: Shares
+    """Turns at computing previews."""
+
     feed: Feed
 
 

@@ -38,9 +38,16 @@ def begin() -> None:
         trace.set_tracer_provider(provider)
 
 
+def _is_wanted() -> bool:
+    """Return whether spans go anywhere: those that go nowhere take a sixth of a request's time all the same."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Make a span of a request; it continues the trace that the caller is in (``traceparent``)."""
+    if not _is_wanted():
+        return await handler(request)
     route = route_of(request)
     with _tracer.start_as_current_span(
         f"{request.method} {route}",
@@ -63,6 +70,8 @@ def traced(process: Process) -> Process:
     """Return the same way to process events, with a span around each transaction."""
 
     async def spanned(events: Sequence[Event]) -> list[Outcome]:
+        if not _is_wanted():
+            return await process(events)
         attributes = {"statekeep.events": len(events)}
         with _tracer.start_as_current_span("process events", attributes=attributes):
             return await process(events)

@@ -1,5 +1,6 @@
 """Routes: versions with their actors, previews of versions that need not exist, deployments."""
 
+import asyncio
 import json
 from collections.abc import Collection, Sequence
 from datetime import UTC
@@ -137,7 +138,6 @@ async def preview(request: web.Request) -> web.Response:
     body = await requests.body(request, version_bodies.PreviewRequest)
     query = requests.query(request, queries.PreviewPages)
     namespace, limit = requests.namespace(request), query.limit
-    version, warnings = _version(body)
     places = {
         "migrate": requests.position(query.migrate_cursor, tuple[scalars.ActorId]),
         "stay": requests.position(query.stay_cursor, tuple[scalars.ActorId]),
@@ -155,7 +155,11 @@ async def preview(request: web.Request) -> web.Response:
         lost = lost_events(version.machine, await versions.lineage(connection, parent))
         return _previewed(version, [*warnings, *lost], everything, pages)
 
-    return requests.json_response(await state(request).database.read(work))
+    shared = state(request)
+    async with shared.previews.turn(namespace):
+        # A large definition takes a second, in which others want to be answered.
+        version, warnings = await asyncio.to_thread(_version, body)
+        return requests.json_response(await shared.database.read(work))
 
 
 def _version(body: version_bodies.PreviewRequest) -> tuple[Version, Sequence[Finding]]:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import click
 
+from statekeep.controller.cli.printable import printable
+from statekeep.engine.statechart import semantics
+from statekeep.engine.store import takeover
 from statekeep.engine.store.database import Database, check, connect, upgrade
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 from statekeep.engine.store.partitioning import MOST, partition
 from statekeep.engine.store.rebuilding import Rebuilt, rebuild
+from statekeep.engine.store.takeover import Survey
 
 database_url = click.option(
     "--database-url",
@@ -59,6 +63,44 @@ def upgrade_schema(url: str) -> None:
         click.echo(f"The schema is at revision {after}; nothing to do.")
     else:
         click.echo(f"The schema went from revision {before or 'none'} to {after}.")
+
+
+@db.command("check")
+@database_url
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Keep what means the same under this release, even what a later one has taken over.",
+)
+def check_semantics(url: str, *, take_over: bool) -> None:
+    """Say which stored versions would mean something else to this release; exit status 1 if any would.
+
+    Run it with the new release before an upgrade: it reads what is stored, asks this release's interpreter again,
+    and changes nothing unless told to.
+    """
+
+    async def run() -> Survey:
+        async with keyless(url) as database:
+            await check(database)
+            return await (takeover.take_over_all if take_over else takeover.survey)(database)
+
+    found = asyncio.run(run())
+    word = "is now kept under" if take_over else "means the same under"
+    for taken in found.alike:
+        click.echo(
+            f"{taken.namespace}/{taken.version} of machine {taken.machine} {word} semantics {semantics.SEMANTICS} "
+            f"(before: {taken.before})"
+        )
+    for error in found.differing:
+        click.echo(f"{error.version} means something else to this release:")
+        for difference in error.differences:
+            click.echo(f"  {printable(difference)}")
+    if found.differing:
+        click.echo("Events for their actors would be refused: stay with the release before, or")
+        click.echo("upgrade and move these actors to a new version that they are previewed on.")
+        raise SystemExit(1)
+    if not found.alike:
+        click.echo(f"Every version is kept under semantics {semantics.SEMANTICS}, this release's.")
 
 
 @db.command("rebuild-index")

@@ -117,8 +117,8 @@ async def _prune(url: str, declarations: Declarations, *, none_declared: bool, y
         if not unneeded:
             click.echo("Everything is needed; nothing to remove.")
             return
-        question = f"Remove {_count(unneeded)} for good? {where} declares {_count(declared)}"
         if not yes:
+            question = f"Remove {_count(unneeded)} for good? {where} declares {_count(declared)}"
             click.confirm(question, abort=True)
         by_now = await declarations.names()
         for one in unneeded:

@@ -24,6 +24,7 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
 )
 from statekeep.engine.finding import Severity
 
@@ -117,7 +118,9 @@ def _screen(done: Round) -> Iterator[RenderableType]:
         table.add_row(*_row(one))
     yield table
     for one in done.versions:
-        if isinstance(one.outcome.standing, AwaitingApproval | PreviewChanged | Immutable):
+        if isinstance(
+            one.outcome.standing, AwaitingApproval | PreviewChanged | Immutable | Reinterpreted
+        ):
             yield Text.assemble((_name(one), "bold"), ": ", _message(one))
     for problem in _problems(done):
         yield Text(str(problem), style="red" if problem.severity is Severity.ERROR else "yellow")

@@ -145,7 +145,7 @@ def _prepare(folder: Path, user: str | None) -> Path:
 
 def _run(binaries: Path, user: str | None, *command: str) -> None:
     program, *arguments = command
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(  # noqa: S603  (Postgres' own programs, no shell)
         [str(binaries / program), *arguments],
         user=user,
         cwd="/",
@@ -194,7 +194,7 @@ def _keep(folder: Path, *, durable: bool) -> None:
         with log_path.open("a") as log:
 
             def launch() -> subprocess.Popen[bytes]:
-                return subprocess.Popen(  # noqa: S603
+                return subprocess.Popen(  # noqa: S603  (likewise)
                     [*command, *_settings(durable)],
                     user=user,
                     cwd="/",
@@ -267,7 +267,7 @@ def _wait_until_ready(
         if postgres.poll() is not None:
             last = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
             raise PostgresFailed(f"postgres ended with status {postgres.returncode}:\n{last}")
-        ready = subprocess.run(  # noqa: S603
+        ready = subprocess.run(  # noqa: S603  (likewise)
             [str(binaries / "pg_isready"), "-q", "-h", str(socket)], check=False
         )
         if ready.returncode == 0:

@@ -20,7 +20,7 @@ from statekeep.controller.manifest.node import Mapping, Node, Sequence
 from statekeep.controller.manifest.problem import Position, Problem
 from statekeep.controller.manifest.syntax import place, reason
 from statekeep.controller.manifest.text import Text
-from statekeep.engine.finding import Finding, Severity
+from statekeep.engine.finding import Finding, Severity, tokens
 from statekeep.engine.json import JsonValue
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -58,8 +58,7 @@ class Document:
         A pointer to what is not there leads to the nearest thing above it that is.
         """
         node, offset = self.node, self.node.start
-        for token in pointer.split("/")[1:]:
-            name = token.replace("~1", "/").replace("~0", "~")
+        for name in tokens(pointer):
             match node:
                 case Mapping() if name in node.entries:
                     entry = node.entries[name]

@@ -12,6 +12,7 @@ from statekeep.controller.standing import (
     Immutable,
     Invalid,
     PreviewChanged,
+    Reinterpreted,
     Standing,
 )
 from statekeep.controller.status import status
@@ -22,7 +23,7 @@ MAX_EVENT_MESSAGE_BYTES = 1024
 
 _ELLIPSIS = "…"
 
-_ALARMING = (Invalid, PreviewChanged, Immutable, DatabaseUnavailable)
+_ALARMING = (Invalid, PreviewChanged, Immutable, Reinterpreted, DatabaseUnavailable)
 _TEMPORARY = (Applying, DatabaseUnavailable)
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import Invalid
-from statekeep.engine.finding import Finding, Severity, escape
+from statekeep.engine.finding import Finding, Severity, escape, tokens
 from statekeep.engine.json import JsonObject, JsonValue
 
 MAX_PLACES = 10
@@ -72,8 +72,7 @@ def _name(pointer: str, what: str, name: str) -> Finding:
 def _value(pointer: str, document: JsonObject) -> Finding | None:
     """Return what to say of the place of an error, if there is a boolean."""
     value: JsonValue = document
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
+    for name in tokens(pointer):
         match value:
             case dict():
                 value = value.get(name, value.get("true") if name == "on" else None)

@@ -22,6 +22,7 @@ from statekeep.controller.standing import (
     AwaitingParent,
     Immutable,
     PreviewChanged,
+    Reinterpreted,
 )
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.store import versions
@@ -33,7 +34,7 @@ WAITING = frozenset(kind.__name__ for kind in (AwaitingApproval, AwaitingParent,
 WAITING_ERRORS = frozenset({Code.SECOND_ROOT})
 """Errors that can go in the same way: the other root may be pruned."""
 
-IN_FORCE = frozenset(kind.__name__ for kind in (Applied, Immutable))
+IN_FORCE = frozenset(kind.__name__ for kind in (Applied, Immutable, Reinterpreted))
 """Standings of what the database has, unless somebody has pruned it or brought an older one back."""
 
 LAG_S = 5.0

@@ -140,12 +140,7 @@ class Turns:
                 await check(self._database)
             except (StoreUnavailable, SchemaOutdated) as error:
                 log.warning("the database cannot be used yet: %s", error)
-                standing = (
-                    DatabaseUnavailable(str(error))
-                    if isinstance(error, SchemaOutdated)
-                    else DatabaseUnavailable()
-                )
-                return Outcome(standing, manifest.machine)
+                return Outcome(DatabaseUnavailable.after(error), manifest.machine)
             self._schema_is_ours = True
         async with asyncio.timeout(RECONCILE_TIMEOUT_S):
             return await reconcile(

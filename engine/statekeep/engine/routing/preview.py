@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from statekeep.engine.ids import PreviewId
-from statekeep.engine.json import JsonValue, digest
+from statekeep.engine.json import JsonObject, JsonValue, digest
 from statekeep.engine.routing.decision import Migrate, Move, Stay
 from statekeep.engine.routing.evaluation import Decided
 from statekeep.engine.routing.reason import Reason
 from statekeep.engine.routing.version import Version, content
+from statekeep.engine.statechart import semantics
 
 ID_DIGITS = 32
 """Hex digits of a preview id: 128 bits, so that nobody can prepare two versions that share one."""
@@ -79,10 +80,14 @@ def preview_id(version: Version, moves: Iterable[Move]) -> PreviewId:
     """Return the digest of what an approval is bound to: content and kinds of move.
 
     Counts, stays and time do not enter it, so traffic hardly changes it; a kind of move that nobody
-    has seen does.
+    has seen does. So does another meaning of definitions; the first one has no name here, so that ids from before
+    there was another stay as they are.
     """
     distinct: list[JsonValue] = [
         {"from": move.source, "skipped": list(move.skipped), "to": move.target}
         for move in sorted(set(moves))
     ]
-    return PreviewId(digest({**content(version), "moves": distinct})[:ID_DIGITS])
+    bound: JsonObject = {**content(version), "moves": distinct}
+    if semantics.SEMANTICS != semantics.FIRST:
+        bound["semantics"] = semantics.SEMANTICS
+    return PreviewId(digest(bound)[:ID_DIGITS])

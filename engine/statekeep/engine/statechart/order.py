@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from statekeep.engine.finding import Finding
+from statekeep.engine.finding import Finding, tokens
 from statekeep.engine.json import JsonObject, JsonValue
 
 
@@ -13,8 +13,7 @@ def in_document_order(definition: JsonObject, findings: Iterable[Finding]) -> li
     def place(finding: Finding) -> tuple[int, ...]:
         value: JsonValue = definition
         path: list[int] = []
-        for token in finding.pointer.split("/")[1:]:
-            key = token.replace("~1", "/").replace("~0", "~")
+        for key in tokens(finding.pointer):
             if isinstance(value, dict) and key in value:
                 # One table for each object, however many findings lie in it.
                 known = positions.setdefault(id(value), {})

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.engine.errors import SemanticsDiffer
 from statekeep.engine.ids import Fingerprint, MachineName, VersionName
 from statekeep.engine.json import JsonValue
 from statekeep.engine.store import schema, versions
@@ -99,6 +100,9 @@ class Catalogue:
     def __init__(self) -> None:
         self.edges: Recent[EdgeKey, Edge] = Recent(EDGES)
         """Only edges that are committed: one that was rolled back leads to a cohort that never was."""
+
+        self.differing: dict[int, SemanticsDiffer] = {}
+        """Versions that mean something else to this release, by id: what was found holds for this process's life."""
 
         self._versions: Recent[int, StoredVersion] = Recent(versions.COMPILED)
         self._configurations: Recent[int, StoredConfiguration] = Recent(CONFIGURATIONS)

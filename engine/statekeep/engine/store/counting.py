@@ -52,6 +52,7 @@ async def count(database: Database, snapshot: AsyncConnection, deployment: Uncou
         "machine_id": deployment.machine_id,
         "parent_id": deployment.parent_id,
     }
+    await snapshot.execute(_SQL["count_actors"], keys)
     await snapshot.execute(_SQL["tally"], keys)
     await snapshot.commit()
     await database.transact(lambda connection: _settle(connection, deployment))

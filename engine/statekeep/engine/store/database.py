@@ -41,6 +41,10 @@ word, and the system's own patience of a quarter of an hour, or of two hours, wo
 _NO_SCHEMA = ("42P01", "3F000")
 """SQLSTATEs of a table, or a schema, that is not there."""
 
+_GATE = f"LOCK TABLE {SCHEMA}.actor IN ACCESS EXCLUSIVE MODE"
+"""Whoever writes events begins with this table: so all of them wait here, holding nothing, while the schema changes.
+Otherwise changes and events wait for each other in circles."""
+
 UPGRADE = "run `statekeep db upgrade`"
 
 _LOST_RACE = ("40001", "40P01", "26000")
@@ -171,6 +175,8 @@ async def upgrade(database: Database) -> tuple[str | None, str]:
         before = _revision(connection)
         if before is not None and before not in _ours():
             return before, before
+        if before is not None and before != _head():
+            connection.execute(sa.text(_GATE))
         command.upgrade(_alembic(connection), "head")
         return before, _head()
 

@@ -18,8 +18,10 @@ from typing import Any, assert_never
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.engine.errors import SemanticsOutdated
 from statekeep.engine.ids import Namespace, PreviewId, VersionName
 from statekeep.engine.routing.decision import Move
+from statekeep.engine.statechart import semantics
 from statekeep.engine.store import (
     collection,
     counting,
@@ -129,7 +131,11 @@ async def apply(
     *,
     approver: str | None = None,
 ) -> Deployment | Held | NotShown | Busy:
-    """Apply a proposed version; applying it again returns what the first time did."""
+    """Apply a proposed version; applying it again returns what the first time did.
+
+    Raises:
+        SemanticsOutdated: a later release has taken its parent over; that one's operator deploys.
+    """
     wish = _Wish(namespace, name, Approval(preview_id, approval.value, approver))
     for _ in range(ROUNDS - 1):
         try:
@@ -183,6 +189,8 @@ async def _attempt(
                 return NotShown()
             await locks.keep_collectors_out(connection, target.machine_id)
             parent = await versions.by_id(connection, target.parent_id)
+            if parent.semantics > semantics.SEMANTICS:
+                raise SemanticsOutdated(parent.semantics, semantics.SEMANTICS)
             deploying = Deploying(connection, target, parent, approved, patient=patient)
             try:
                 new = await deploying.run(wish.approval, snapshot)

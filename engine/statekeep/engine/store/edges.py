@@ -4,13 +4,13 @@ From then on Postgres takes that step without any Python. A step that leads nowh
 but only for events that the machine knows: callers who make up event types must not fill a table.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.errors import ChartUnstable
+from statekeep.engine.errors import ChartUnstable, StatekeepError
 from statekeep.engine.history.fingerprint import extend, show
 from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.configuration import Configuration
@@ -20,6 +20,7 @@ from statekeep.engine.store.catalogue import Catalogue, Edge, Place
 from statekeep.engine.store.interning import NewHistory
 from statekeep.engine.store.round_trip import exchange
 from statekeep.engine.store.sql import prepared_statements
+from statekeep.engine.store.takeover import Reading
 
 _SQL = prepared_statements("interning.sql")
 
@@ -40,8 +41,13 @@ class Found:
     unstable: Mapping[Wanted, Place]
     """The event would never come to rest there."""
 
+    refused: Mapping[Wanted, StatekeepError]
+    """This process cannot say where the event leads."""
+
     def __contains__(self, wanted: Wanted) -> bool:
-        return wanted in self.stored or wanted in self.passing or wanted in self.unstable
+        return any(
+            wanted in those for those in (self.stored, self.passing, self.unstable, self.refused)
+        )
 
 
 _At = tuple[int, int, int, bytes]
@@ -54,6 +60,9 @@ class _Row(NamedTuple):
     cohort_id: int
     event_type: str
     version_id: int
+    semantics: int
+    """Of the version."""
+
     history_id: int
     configuration_id: int
     fingerprint: bytes
@@ -114,8 +123,13 @@ async def find(
             deployment must not be stored after it.
         catalogue: compiled versions.
         wanted: cohorts and events.
+
+    Raises:
+        Unchecked: versions among them were stored by a release that read definitions in another way.
     """
     rows = await _look_up(connection, wanted)
+    refused = _refused(catalogue, rows.values())
+    rows = {pair: row for pair, row in rows.items() if pair not in refused}
     new = await _computed(connection, catalogue, [row for row in rows.values() if not row.known])
     targets = {pair: row.target for pair, row in rows.items() if row.known}
     targets |= await _store(connection, new.steps, new.nowhere)
@@ -128,7 +142,19 @@ async def find(
         },
         passing={pair: Edge(places[rows[pair].source], None) for pair in new.passing},
         unstable={pair: places[rows[pair].source] for pair in new.unstable},
+        refused=refused,
     )
+
+
+def _refused(catalogue: Catalogue, rows: Iterable[_Row]) -> Mapping[Wanted, StatekeepError]:
+    """Return the edges of which this process cannot say where they lead, and why."""
+    reading = Reading(catalogue)
+    found = {
+        row.wanted: reading.objection(row.version_id, row.semantics, is_known=row.known)
+        for row in rows
+    }
+    reading.end()
+    return {pair: error for pair, error in found.items() if error is not None}
 
 
 async def _look_up(
@@ -201,10 +227,6 @@ async def _store(
     for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
         cohort_id = cohorts[version_id, history_id]
         targets[s.wanted] = (cohort_id, history_id, configuration_id, s.history.fingerprint)
-    edges = {
-        "cohorts": [cohort_id for cohort_id, _ in targets],
-        "types": [event_type for _, event_type in targets],
-        "targets": [target and target[0] for target in targets.values()],
-    }
-    await exchange(connection, (_SQL["insert_edges"], edges))
+    ids = {wanted: target and target[0] for wanted, target in targets.items()}
+    await interning.edges(connection, ids)
     return targets

@@ -1,4 +1,4 @@
-"""Rows that exist once: histories, configurations and cohorts, created on first need.
+"""Rows that exist once: histories, configurations, cohorts and edges, created on first need.
 
 Each function takes what it wants all at once and returns the ids. Histories and cohorts are mostly
 new where they are asked for, so they are inserted first, and only those that were there are looked
@@ -116,3 +116,13 @@ async def cohorts(
         [found] = await exchange(connection, (_SQL["find_cohorts"], keys))
         ids |= {(version_id, history_id): id_ for id_, version_id, history_id in found}
     return ids
+
+
+async def edges(connection: AsyncConnection, wanted: Mapping[tuple[int, str], int | None]) -> None:
+    """Have an edge for each (cohort id, event type): to the cohort of that id, or nowhere."""
+    rows = {
+        "cohorts": [cohort_id for cohort_id, _ in wanted],
+        "types": [event_type for _, event_type in wanted],
+        "targets": list(wanted.values()),
+    }
+    await exchange(connection, (_SQL["insert_edges"], rows))

@@ -10,6 +10,7 @@ from statekeep.engine.ids import PreviewId
 from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.preview import Preview, summarize
 from statekeep.engine.routing.version import Version
+from statekeep.engine.statechart import semantics
 from statekeep.engine.store import schema
 from statekeep.engine.store.populations import decided
 from statekeep.engine.store.versions import StoredVersion
@@ -32,6 +33,7 @@ async def keep(connection: AsyncConnection, version: StoredVersion, preview: Pre
             content_digest=version.content_digest,
             moves=moves,
             evaluated_at=sa.func.now(),
+            semantics=semantics.SEMANTICS,
         )
         .on_conflict_do_nothing()
     )
@@ -47,13 +49,15 @@ async def moves_shown(
 ) -> frozenset[Move] | None:
     """Return the kinds of move that a preview of this very content showed, or ``None``.
 
-    A preview of what the version was before an edit shows nothing that could be approved now.
+    A preview of what the version was before an edit shows nothing that could be approved now, nor does one
+    that was made under another meaning of definitions.
     """
     table = schema.preview
     query = sa.select(table.c.moves).where(
         table.c.version_id == version.id,
         table.c.id == preview_id,
         table.c.content_digest == version.content_digest,
+        table.c.semantics == semantics.SEMANTICS,
     )
     moves = (await connection.execute(query)).scalar_one_or_none()
     if moves is None:
@@ -61,12 +65,13 @@ async def moves_shown(
     return frozenset(Move(source, target, tuple(skipped)) for source, target, skipped in moves)
 
 
-async def was_shown(
+async def shown_under(
     connection: AsyncConnection, version: StoredVersion, preview_id: PreviewId
-) -> bool:
-    """Return whether a preview of that id was ever shown for this version, whatever its content."""
+) -> int | None:
+    """Return under which meaning of definitions a preview was shown for this version, whatever its content."""
     table = schema.preview
-    query = sa.select(sa.literal(value=True)).where(
+    query = sa.select(table.c.semantics).where(
         table.c.version_id == version.id, table.c.id == preview_id
     )
-    return (await connection.execute(query)).first() is not None
+    found: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return found

@@ -23,14 +23,15 @@ from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.history.fingerprint import show
 from statekeep.engine.store import edges
 from statekeep.engine.store.actors import actor_key
-from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey, Place
+from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.edges import Wanted
-from statekeep.engine.store.events import ActorMissing, Answer, Event, Failed, Outcome
+from statekeep.engine.store.events import ActorMissing, Answer, Event, Failed, Outcome, Unstable
 from statekeep.engine.store.keyring import KeyRing, context_place
 from statekeep.engine.store.locks import MACHINE_SPACE
 from statekeep.engine.store.round_trip import COMMIT, Call, exchange
 from statekeep.engine.store.sql import prepared_statements
+from statekeep.engine.store.takeover import Unchecked, settle
 from statekeep.engine.store.walk import First, Walk, Written, advance
 
 _SQL = prepared_statements("events.sql")
@@ -62,15 +63,21 @@ async def _processed(
     database: Database, catalogue: Catalogue, events: Sequence[Event]
 ) -> list[Outcome]:
     """Process the events or raise; edges that turn out to be stale are found anew."""
-    batch = _Batch(catalogue, database.keys, events)
-    try:
-        outcomes = await database.transact(batch.run)
-    except _Stale:
-        catalogue.edges.forget()
-        batch = _Batch(catalogue, database.keys, events, trusts_known=False)
-        outcomes = await database.transact(batch.run)
-    batch.keep_edges()
-    return outcomes
+    trusts_known = True
+    while True:
+        batch = _Batch(catalogue, database.keys, events, trusts_known=trusts_known)
+        try:
+            outcomes = await database.transact(batch.run)
+        except Unchecked as error:
+            await settle(database, catalogue, error.version_ids)  # so none of them comes again
+        except _Stale:
+            if not trusts_known:
+                raise
+            catalogue.edges.forget()
+            trusts_known = False
+        else:
+            batch.keep_edges()
+            return outcomes
 
 
 async def _halved(
@@ -169,7 +176,6 @@ class _Batch:
         return [
             Walk(
                 key=(key := keys[ord_]),
-                machine_id=machine_id,
                 epoch=epoch,
                 cohort_id=cohort_id,
                 seq=seq,
@@ -199,13 +205,13 @@ class _Batch:
 
     async def _walk(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:
         """Walk every actor to its end; find the edges that are not known, for all of them at once."""
-        unstable: dict[Wanted, Place] = {}
+        ends: dict[Wanted, Unstable | Failed] = {}
         going = walks
         while going:
             stopped = [
                 (walk, wanted)
                 for walk in going
-                if (wanted := advance(walk, self._keys, self._edge, unstable)) is not None
+                if (wanted := advance(walk, self._keys, self._edge, ends)) is not None
             ]
             if not stopped:
                 return
@@ -214,7 +220,8 @@ class _Batch:
             for kept, new in ((self._stored, found.stored), (self._passing, found.passing)):
                 for wanted, edge in new.items():
                     kept[wanted[0], epochs[wanted], wanted[1]] = edge
-            unstable.update(found.unstable)
+            ends |= {w: Unstable(at.configuration.label) for w, at in found.unstable.items()}
+            ends |= {w: Failed(error) for w, error in found.refused.items()}
             if any(wanted not in found for wanted in epochs):
                 raise _Stale
             going = [walk for walk, _ in stopped]

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.errors import ChartUnstable
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.statechart.machine import Machine
-from statekeep.engine.store import locks, standings, versions
+from statekeep.engine.store import interning, locks, standings, takeover, versions
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
@@ -36,7 +36,13 @@ class Rebuilt:
 
 
 async def rebuild(database: Database) -> Rebuilt:
-    """Make the index of every machine anew, one transaction each."""
+    """Make the index of every machine anew, one transaction each.
+
+    Raises:
+        SemanticsDiffer: a version means something else to this release; nothing was made anew.
+        SemanticsOutdated: a later release has taken one over; likewise.
+    """
+    await takeover.insist(database)
     catalogue = Catalogue()
     cohorts = edges = misplaced = 0
     machines = await database.read(versions.machine_ids)
@@ -78,13 +84,8 @@ async def _edges(connection: AsyncConnection, catalogue: Catalogue, machine_id: 
             for version_id in {row.version_id for row in part}
         }
         taken = [row for row in part if _leads(machines[row.version_id], row)]
-        await connection.execute(
-            _SQL["found_edges"],
-            {
-                "cohorts": [row.id for row in taken],
-                "types": [row.event_type for row in taken],
-                "targets": [row.target_id for row in taken],
-            },
+        await interning.edges(
+            connection, {(row.id, row.event_type): row.target_id for row in taken}
         )
         number += len(taken)
     return number

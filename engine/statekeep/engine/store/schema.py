@@ -92,6 +92,8 @@ version = sa.Table(
     _bytes("content_digest"),
     _time("created_at"),
     _time("applied_at", nullable=True),
+    # Under which meaning of definitions all was stored that is stored of it; see takeover.
+    sa.Column("semantics", sa.Integer, nullable=False, server_default="1"),
     sa.UniqueConstraint("namespace", "name"),
     # What the next constraint refers to: a parent is of the same family.
     sa.UniqueConstraint("machine_id", "id"),
@@ -120,6 +122,8 @@ preview = sa.Table(
     _bytes("content_digest"),
     sa.Column("moves", JSONB, nullable=False),
     _time("evaluated_at"),
+    # Under which meaning of definitions it was computed.
+    sa.Column("semantics", sa.Integer, nullable=False, server_default="1"),
     comment="The kinds of move that a preview showed: what an approval of its id approves.",
 )
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.errors import VersionUnknown
 from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.ids import ActorId, MachineName, Namespace, VersionName
+from statekeep.engine.statechart import semantics
 from statekeep.engine.statechart.interpreter import initial
 from statekeep.engine.store import interning, locks, schema, versions
 from statekeep.engine.store.actors import Actor, actor_key, find
@@ -17,6 +18,7 @@ from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.takeover import Reading, Unchecked, kept_under, settle
 from statekeep.engine.store.versions import StoredVersion
 
 
@@ -66,6 +68,8 @@ async def spawn(
 
     Raises:
         VersionUnknown: nothing was applied under that name.
+        SemanticsDiffer: the version means something else to this release.
+        SemanticsOutdated: a later release has taken it over, and nobody has begun there yet.
     """
     key = actor_key(wish.namespace, wish.actor_id)
     sealed = None if wish.context is None else database.keys.seal(wish.context, context_place(key))
@@ -77,6 +81,7 @@ async def spawn(
         created = False
         if existing is None:
             version = await _target(connection, catalogue, wish)
+            await _admit(connection, catalogue, version)
             created = await _insert(connection, version, wish, key, sealed)
             existing = wish.digest if created else await _digest(connection, key)
         if wish.idempotency_key is not None and not created:
@@ -85,7 +90,11 @@ async def spawn(
         assert actor is not None
         return Spawned(actor, created) if existing == wish.digest else Taken(actor)
 
-    return await database.transact(work)
+    while True:
+        try:
+            return await database.transact(work)
+        except Unchecked as error:
+            await settle(database, catalogue, error.version_ids)  # so it does not come again
 
 
 async def _claim(connection: AsyncConnection, wish: Spawn, key: UUID) -> bool:
@@ -167,6 +176,18 @@ async def _target(connection: AsyncConnection, catalogue: Catalogue, wish: Spawn
     return version
 
 
+async def _admit(connection: AsyncConnection, catalogue: Catalogue, target: StoredVersion) -> None:
+    """Return if this process can say where actors of a version begin; its machine is locked."""
+    reading = Reading(catalogue)
+    now = await kept_under(connection, target.id)
+    if now == semantics.SEMANTICS:
+        return
+    is_known = await _origin(connection, target) is not None
+    if (error := reading.objection(target.id, now, is_known=is_known)) is not None:
+        raise error
+    reading.end()
+
+
 async def _insert(
     connection: AsyncConnection, target: StoredVersion, wish: Spawn, key: UUID, sealed: bytes | None
 ) -> bool:
@@ -202,17 +223,24 @@ async def _insert(
 
 async def _birthplace(connection: AsyncConnection, target: StoredVersion) -> tuple[int, int]:
     """Return the cohort and the configuration that new actors of a version begin in."""
-    cohort, history = schema.cohort, schema.history
-    known = (
-        sa.select(cohort.c.id, cohort.c.configuration_id)
-        .join(history, history.c.id == cohort.c.history_id)
-        .where(cohort.c.version_id == target.id, cohort.c.canonical, history.c.parent_id.is_(None))
-    )
-    if (row := (await connection.execute(known)).one_or_none()) is not None:
-        return row.id, row.configuration_id
+    if (known := await _origin(connection, target)) is not None:
+        return known
+    history = schema.history
     start = (target.id, initial(target.version.machine))
     configuration_id = (await interning.configurations(connection, {start}))[start]
     root_query = sa.select(history.c.id).where(history.c.parent_id.is_(None))
     root = (await connection.execute(root_query)).scalar_one()
     cohorts = await interning.cohorts(connection, [(target.id, root, configuration_id)])
     return cohorts[target.id, root], configuration_id
+
+
+async def _origin(connection: AsyncConnection, target: StoredVersion) -> tuple[int, int] | None:
+    """Return that cohort and its configuration if somebody has begun there before."""
+    cohort, history = schema.cohort, schema.history
+    query = (
+        sa.select(cohort.c.id, cohort.c.configuration_id)
+        .join(history, history.c.id == cohort.c.history_id)
+        .where(cohort.c.version_id == target.id, cohort.c.canonical, history.c.parent_id.is_(None))
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else (row.id, row.configuration_id)

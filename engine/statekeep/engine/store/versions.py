@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.engine.errors import DefinitionInvalid, SemanticsDiffer
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.routing.policy import (
     CompletedActors,
@@ -18,6 +19,7 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.version import Version, read_version
+from statekeep.engine.statechart import semantics
 from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.store import schema
 
@@ -40,6 +42,8 @@ class StoredVersion:
     content_digest: bytes
     created_at: datetime
     applied_at: datetime | None
+    semantics: int
+    """The meaning of definitions under which it is kept."""
 
     @property
     def is_applied(self) -> bool:
@@ -132,6 +136,13 @@ async def machine_id(
     """Return the id of a machine, or ``None``; it never changes."""
     query = sa.select(schema.machine.c.id).filter_by(namespace=namespace, name=machine)
     found: int | None = (await connection.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def machine_of(connection: AsyncConnection, version_id: int) -> int:
+    """Return the id of the machine of a version that is known to exist."""
+    query = sa.select(schema.version.c.machine_id).filter_by(id=version_id)
+    found: int = (await connection.execute(query)).scalar_one()
     return found
 
 
@@ -235,7 +246,7 @@ async def mark_applied(connection: AsyncConnection, version_id: int) -> None:
     await connection.execute(
         sa.update(table)
         .where(table.c.id == version_id, table.c.applied_at.is_(None))
-        .values(applied_at=sa.func.clock_timestamp())
+        .values(applied_at=sa.func.clock_timestamp(), semantics=semantics.SEMANTICS)
     )
 
 
@@ -295,17 +306,17 @@ def _compiled(
 
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredVersion:
     fields = row._mapping
-    version = _compiled(
-        VersionName(fields["name"]),
-        fields["parent"],
-        tuple(fields["path"]),
-        MigrationPolicy(
-            unhandled_events=UnhandledEvents(fields["unhandled_events"]),
-            completed_actors=CompletedActors(fields["completed_actors"]),
-            unseen_moves=UnseenMoves(fields["unseen_moves"]),
-        ),
-        fields["definition"],
+    policy = MigrationPolicy(
+        unhandled_events=UnhandledEvents(fields["unhandled_events"]),
+        completed_actors=CompletedActors(fields["completed_actors"]),
+        unseen_moves=UnseenMoves(fields["unseen_moves"]),
     )
+    name, path = VersionName(fields["name"]), tuple(fields["path"])
+    try:
+        version = _compiled(name, fields["parent"], path, policy, fields["definition"])
+    except DefinitionInvalid as error:  # it was valid when it was stored
+        who = f"version {name} of machine {fields['machine']} in namespace {fields['namespace']}"
+        raise SemanticsDiffer(who, [f"its definition would be refused: {error}"]) from error
     return StoredVersion(
         id=fields["id"],
         namespace=Namespace(fields["namespace"]),
@@ -316,4 +327,5 @@ def _stored(row: sa.Row[tuple[object, ...]]) -> StoredVersion:
         content_digest=fields["content_digest"],
         created_at=fields["created_at"],
         applied_at=fields["applied_at"],
+        semantics=fields["semantics"],
     )

@@ -18,6 +18,7 @@ from statekeep.engine.store.events import (
     Answer,
     ContextRefused,
     Event,
+    Failed,
     KeyReused,
     Outcome,
     SeqDiffers,
@@ -56,7 +57,6 @@ class Walk:
     """An actor under its lock, and how far its events have taken it."""
 
     key: UUID
-    machine_id: int
     epoch: int
     cohort_id: int
     seq: int
@@ -84,9 +84,16 @@ EdgeOf = Callable[[int, int, str], Edge | None]
 
 
 def advance(
-    walk: Walk, keys: KeyRing, edge_of: EdgeOf, unstable: Mapping[Wanted, Place]
+    walk: Walk, keys: KeyRing, edge_of: EdgeOf, ends: Mapping[Wanted, Unstable | Failed]
 ) -> Wanted | None:
     """Decide as many of an actor's events as the known edges allow.
+
+    Args:
+        walk: the actor.
+        keys: for what is to be stored.
+        edge_of: the known edges.
+        ends: what is said where there is no edge to be found. Behind an event that fails the actor's others
+            fail too: taken without it, they would be taken out of order.
 
     Returns:
         The edge that the next event needs; ``None`` where all are decided.
@@ -98,13 +105,17 @@ def advance(
             edge = edge_of(walk.cohort_id, walk.epoch, event.type)
             if edge is None:
                 wanted = (walk.cohort_id, event.type)
-                if wanted not in unstable:
+                if wanted not in ends:
                     return wanted
-                outcome = Unstable(unstable[wanted].configuration.label)
+                outcome = ends[wanted]
             elif edge.target is None:
                 outcome = _ignore(walk, event, edge.source)
             else:
                 outcome = _take(walk, event, edge.target, keys)
+        if isinstance(outcome, Failed):
+            walk.outcomes |= {behind: outcome for behind, _ in walk.ahead}
+            walk.ahead.clear()
+            return None
         walk.outcomes[ord_] = outcome
         walk.ahead.popleft()
     return None

@@ -83,7 +83,7 @@ class Kubectl:
     def run(self, *arguments: str) -> str:
         """Return what a command prints."""
         try:
-            done = subprocess.run(self.command(*arguments), capture_output=True, check=False)  # noqa: S603
+            done = subprocess.run(self.command(*arguments), capture_output=True, check=False)  # noqa: S603  (likewise)
         except OSError as error:
             raise missing(error) from error
         if done.returncode != 0:

@@ -70,6 +70,8 @@ def next_step(live: Live) -> str:
             return ""
         case "Immutable":
             return "apply it again as it was applied, make a new version of the change"
+        case "Reinterpreted":
+            return "go back to the release before, or move its actors to a new version"
         case "DatabaseUnavailable":
             return "wait: it is tried again by itself"
         case _:

@@ -78,7 +78,7 @@ def tunnel(kubectl: Kubectl, service: Service) -> Iterator[str]:
     )
     with tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603  (kubectl, no shell)
         except OSError as error:
             raise missing(error) from error
         with _ending(process):

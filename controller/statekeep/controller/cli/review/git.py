@@ -55,7 +55,7 @@ def difference(since: str, named: Sequence[str]) -> Difference:
 
 def _git(*arguments: str) -> bytes:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S603, S607  (git, wherever it is)
     except OSError as error:
         raise GitFailed(f"git cannot be run: {error.strerror}") from error
     if done.returncode != 0:

@@ -122,9 +122,3 @@ select c.id, c.version_id, k.document, n.event_type, t.id as target_id
   join statekeep.history n on n.parent_id = c.history_id
   join statekeep.cohort t on t.version_id = c.version_id and t.history_id = n.id and t.canonical
  where v.machine_id = :machine_id;
-
--- :name found_edges
-insert into statekeep.edge (cohort_id, event_type, target_id)
-select i.cohort_id, i.event_type, i.target_id
-  from unnest(cast(:cohorts as bigint[]), cast(:types as text[]), cast(:targets as bigint[]))
-       as i (cohort_id, event_type, target_id);

@@ -5,7 +5,7 @@
 -- Where events lead from cohorts, and what the interpreter needs where nobody knows yet. Row by row
 -- (that is what "offset 0" says): a plan that was made while the tables were small must not read all
 -- of them when they have grown.
-select i.cohort_id, i.event_type, c.version_id, c.history_id, c.configuration_id, h.fingerprint, h.depth,
+select i.cohort_id, i.event_type, c.version_id, v.semantics, c.history_id, c.configuration_id, h.fingerprint, h.depth,
        e.known is not null as known,
        case when e.known is null
             then (select k.document from statekeep.configuration k where k.id = c.configuration_id) end
@@ -15,6 +15,8 @@ select i.cohort_id, i.event_type, c.version_id, c.history_id, c.configuration_id
   from unnest(cast(:cohorts as bigint[]), cast(:types as text[])) as i (cohort_id, event_type)
  cross join lateral (select c.version_id, c.history_id, c.configuration_id
                        from statekeep.cohort c where c.id = i.cohort_id offset 0) as c
+ cross join lateral (select v.semantics
+                       from statekeep.version v where v.id = c.version_id offset 0) as v
  cross join lateral (select h.fingerprint, h.depth
                        from statekeep.history h where h.id = c.history_id offset 0) as h
   left join lateral (select true as known, e.target_id

@@ -135,16 +135,17 @@ update statekeep.cohort c
   from moving m
  where c.id = m.id;
 
+-- :name count_actors
+-- On a snapshot that was taken while a deployment held its machine: it sees every event before the
+-- deployment, none after it. Into a table, since that may use several processes; an insert may not.
+create temporary table counted on commit drop as
+select a.cohort_id, count(*) as actors
+  from statekeep.actor a
+ where a.machine_id = :machine_id
+ group by a.cohort_id;
+
 -- :name tally
--- How many actors each decision concerned. To be run on a snapshot that was taken while the
--- deployment held its machine: it sees every event before the deployment, none after it, and the
--- cohorts where they were.
-with counted as (
-  select a.cohort_id, count(*) as actors
-    from statekeep.actor a
-   where a.machine_id = :machine_id
-   group by a.cohort_id
-)
+-- How many actors each decision concerned; the snapshot sees the cohorts where they were.
 insert into statekeep.tally (deployment_id, history_id, configuration_id, actors)
 select :deployment_id, c.history_id, c.configuration_id, sum(n.actors)
   from counted n

@@ -1,0 +1,147 @@
+"""Connections: how long a request may take to arrive, and how many may be open.
+
+A connection costs some memory and a file descriptor, and anybody can open one: nobody has been asked who they are yet.
+So what is slow to say what it wants is closed, and when there is no room for a new connection, those go that have been
+idle for the longest: whoever opens ten thousand and leaves them loses them to those who come.
+"""
+
+import asyncio
+import logging
+import resource
+from functools import cache
+from http import HTTPStatus
+
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from statekeep.controller.api import problems
+from statekeep.controller.api.problems import Problem
+
+HEAD_S = 30.0
+"""From the first byte of a request to the end of its head."""
+
+MAX_CONNECTIONS = 10_000
+"""Of one process; less where the system gives it fewer file descriptors."""
+
+SPARE_FILES = 200
+"""File descriptors for everything else: the database, the log, what is being accepted."""
+
+AT_ONCE = 20
+"""One in so many idle connections is closed when there is no room: to look for them takes a moment."""
+
+_LATE = Problem(
+    HTTPStatus.REQUEST_TIMEOUT,
+    "too-slow",
+    f"the head of the request was not there within {HEAD_S:.0f} seconds",
+)
+
+
+@cache
+def room() -> int:
+    """Return how many connections this process can hold; it asks the system for as many as it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + SPARE_FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(wanted, soft) - SPARE_FILES, AT_ONCE)
+
+
+class Runner(web.AppRunner):
+    """Serves an application on connections of our kind."""
+
+    __slots__ = ()
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(
+            server.request_handler,
+            request_factory=server.request_factory,
+            loop=server._loop,
+            **server._kwargs,
+        )
+
+
+class _Server(web.Server):
+    """Makes our kind of connection, and room for it."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Count one more; where that is too many, close those that have been idle for the longest."""
+        if len(self._connections) >= room():
+            idle = [
+                one for one in self._connections if isinstance(one, _Connection) and one.is_idle
+            ]
+            idle.sort(key=lambda one: one.idle_until)
+            for one in idle[: len(idle) // AT_ONCE + 1]:
+                one.force_close()
+        super().connection_made(handler, transport)
+
+
+class _Connection(web.RequestHandler):
+    """One connection. What its parser refuses never becomes a request, so no middleware sees it."""
+
+    __slots__ = ("_late",)
+
+    _late: asyncio.TimerHandle | None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of it is being answered."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def idle_until(self) -> float:
+        """When it would be closed for being idle; the later, the more lately it was used."""
+        return self._next_keepalive_close_time
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin without a request that is late."""
+        self._late = None
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; a head that has begun must be there soon."""
+        super().data_received(data)
+        if not self.is_idle:
+            self._forget()
+        elif self._late is None:
+            self._late = self._loop.call_later(HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Log the error as aiohttp does, and answer as we do."""
+        super().handle_error(request, status, exc, message)
+        response = problems.unparsed(HTTPStatus(status), exc).response()
+        response.force_close()
+        return response
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        """Say that the request was too slow, which no handler can: there is none yet."""
+        self._late = None
+        if self.is_idle and isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.write(problems.plain(_LATE))
+            self.force_close()
+
+
+def is_our_fault(record: logging.LogRecord) -> bool:
+    """Return whether to log; a request that is not HTTP is its caller's, who is told with a 4xx."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ClientPayloadError | ConnectionError)

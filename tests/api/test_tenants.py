@@ -1,0 +1,161 @@
+"""One tenant learns nothing of another by asking, and does not hold another up by asking much."""
+
+import asyncio
+import re
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.api.conftest import Reply, Site
+from tests.api.definitions import COUNTER, LOAN_1, LOAN_2
+
+from statekeep.controller.api.admission import MOST_BYTES_OF_ONE, MOST_OF_ONE, Admission
+from statekeep.controller.api.app import MAX_BODY_BYTES
+from statekeep.controller.api.metrics import Metrics
+from statekeep.controller.api.problems import Problem
+from statekeep.controller.api.shares import Shares
+from statekeep.engine.ids import Namespace
+
+
+@pytest.fixture
+async def other(site: Site) -> Site:
+    """Another namespace of the same server."""
+    return replace(site, namespace=Namespace(f"{site.namespace}-other"))
+
+
+def under(site: Site, path: str) -> str:
+    return f"/v1/namespaces/{site.namespace}{path}"
+
+
+def blurred(reply: Reply, name: str) -> tuple[int, dict[str, str], bytes]:
+    """Return an answer without the name that was asked for, and without the time."""
+    headers = {key.lower(): value for key, value in reply.headers.items() if key != "Date"}
+    return reply.status, headers, reply.raw.replace(name.encode(), b"?")
+
+
+async def test_what_another_has_and_what_nobody_has_get_the_same_answer(
+    site: Site, other: Site
+) -> None:
+    """Byte for byte, so that guessing ids tells nothing; on every route that names one."""
+    await other.declare("w1", LOAN_1, machine="loan")
+    spawned = await site.post(under(other, "/actors"), {"id": "theirs", "version": "w1"})
+    assert spawned.status == 201
+    for event_type in ("START", "PAY"):
+        await site.post(under(other, "/actors/theirs/events"), {"type": event_type})
+    await other.declare("w2", LOAN_2, parent="w1", path=["START", "PAY"], apply=True)
+    shown = (await site.get(under(other, "/versions/w2"))).body
+    number = str(shown["migration"]["deployment"])
+    names = [("theirs", "nobody"), ("w2", "x9"), (number, "9" * len(number))]
+    paths: list[tuple[str, str, Any]] = [
+        ("GET", "/actors/{}", None),
+        ("GET", "/actors/{}/events", None),
+        ("GET", "/actors/{}/decisions", None),
+        ("GET", "/actors/{}/snapshot", None),
+        ("POST", "/actors/{}/events", {"type": "START"}),
+        ("GET", "/versions/{}", None),
+        ("GET", "/deployments/{}/decisions", None),
+        ("GET", "/deployments/{}/decisions?actors=true", None),
+        ("GET", "/actors?version={}", None),
+    ]
+    for method, path, body in paths:
+        for theirs, nobodys in names:
+            options = {} if body is None else {"json": body}
+            foreign = await site.call(method, "/v1" + path.format(theirs), **options)
+            absent = await site.call(method, "/v1" + path.format(nobodys), **options)
+            assert blurred(foreign, theirs) == blurred(absent, nobodys), path
+    for target in ("version", "machine"):
+        foreign = await site.post("/v1/actors", {target: "w2"})
+        absent = await site.post("/v1/actors", {target: "x9"})
+        assert blurred(foreign, "w2") == blurred(absent, "x9")
+    body = {"id": "v9", "definition": LOAN_2}
+    foreign = await site.post("/v1/previews", body | {"parentId": "w2"})
+    absent = await site.post("/v1/previews", body | {"parentId": "x9"})
+    assert blurred(foreign, "w2") == blurred(absent, "x9")
+    items = [{"actor": "theirs", "type": "START"}, {"actor": "nobody", "type": "START"}]
+    first, second = await site.batch(items)
+    assert str(first).replace("theirs", "?") == str(second).replace("nobody", "?")
+
+
+async def test_a_cursor_of_another_shows_nothing_of_theirs(site: Site, other: Site) -> None:
+    await other.declare("w1", COUNTER, machine="counter")
+    for number in range(5):
+        body = {"id": f"theirs-{number}", "version": "w1"}
+        assert (await site.post(under(other, "/actors"), body)).status == 201
+        await site.post(under(other, f"/actors/theirs-{number}/events"), {"type": "TICK"})
+    await site.spawn("mine")
+    page = (await site.get(under(other, "/actors"), limit=2)).body
+    for path, parameter in (("/actors", "cursor"), ("/versions", "cursor")):
+        reply = await site.get("/v1" + path, **{parameter: page["nextCursor"]})
+        assert "theirs" not in str(reply.body).replace(page["nextCursor"], "")
+    told = await site.get(under(other, "/changes"), follow="false")
+    cursors = re.findall(r'"cursor":"([^"]+)"', told.raw.decode())
+    for cursor in cursors[:3]:
+        mine = await site.get("/v1/changes", follow="false", after=cursor)
+        assert mine.status in (200, 410)
+        assert b"theirs" not in mine.raw
+
+
+FLOOD = 60
+"""Arrays at once, of 1,000 events each."""
+
+
+async def test_a_flood_of_one_holds_up_neither_single_events_nor_batches_of_another(
+    site: Site, other: Site
+) -> None:
+    await other.declare("w1", COUNTER, machine="counter")
+    await site.declare("c1", COUNTER, machine="counter")
+    await site.spawn("mine", "c1")
+    for number in range(20):
+        await site.post(under(other, "/actors"), {"id": f"theirs-{number}", "version": "w1"})
+    flood = [{"actor": f"theirs-{number % 20}", "type": "TICK"} for number in range(1_000)]
+    floods = [asyncio.create_task(site.post(under(other, "/events"), flood)) for _ in range(FLOOD)]
+    await asyncio.wait(floods, return_when=asyncio.FIRST_COMPLETED)
+    for _ in range(5):
+        assert (await site.send("mine", "TICK")).body["handled"]
+        assert len(await site.batch([{"actor": "mine", "type": "TICK"}] * 20)) == 20
+    left = sum(not one.done() for one in floods)
+    assert left > FLOOD / 3, "most of the flood went first"
+    assert all(reply.status == 200 for reply in await asyncio.gather(*floods))
+
+
+@pytest.mark.parametrize(
+    ("size", "most"),
+    [(0, MOST_OF_ONE), (MAX_BODY_BYTES, MOST_BYTES_OF_ONE // MAX_BODY_BYTES)],
+    ids=["many requests", "large bodies"],
+)
+def test_the_places_of_one_namespace_are_not_all_places(size: int, most: int) -> None:
+    admission = Admission(Metrics())
+    one, another = Namespace("one"), Namespace("another")
+    with ExitStack() as held:
+        for _ in range(most):
+            held.enter_context(admission.admitted(size))
+            held.enter_context(admission.shared(one, size))
+        with admission.admitted(size), pytest.raises(Problem), admission.shared(one, size):
+            pass
+        with admission.admitted(size), admission.shared(another, size):
+            pass
+    with admission.admitted(size), admission.shared(one, size):
+        pass
+
+
+async def test_a_namespace_waits_for_its_own_turns_first() -> None:
+    shares = Shares(each=1, together=2)
+    order: list[str] = []
+    go, two = asyncio.Event(), asyncio.Event()
+
+    async def turn(namespace: str, name: str) -> None:
+        async with shares.turn(Namespace(namespace)):
+            order.append(name)
+            if len(order) == 2:
+                two.set()
+            await go.wait()
+
+    many = [asyncio.create_task(turn("a", f"a{number}")) for number in range(5)]
+    await asyncio.sleep(0)
+    one = asyncio.create_task(turn("b", "b"))
+    await two.wait()
+    assert order == ["a0", "b"]
+    go.set()
+    await asyncio.gather(*many, one)
+    assert not shares._shares
