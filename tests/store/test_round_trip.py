@@ -77,6 +77,25 @@ async def test_more_than_fits_the_sockets_comes_through_in_both_directions(
     assert [len(rows) for rows in await single.transact(work)] == [len(many)] * 3
 
 
+async def test_statements_that_postgres_has_forgotten_are_prepared_anew_beside_those_it_knows(
+    single: Database,
+) -> None:
+    statements = [Prepared(b"select %d" % number, ()) for number in range(4)]
+
+    async def run(connection: AsyncConnection, first: int, last: int) -> None:
+        await connection.execute(sa.select(1))  # begins the transaction
+        for statement in statements[first:last]:
+            await exchange(connection, (statement, {}))
+
+    async def forget(connection: AsyncConnection) -> None:
+        await connection.execute(sa.text("deallocate all"))
+
+    await single.transact(lambda connection: run(connection, 0, 3))
+    await single.transact(forget)
+    await single.transact(lambda connection: run(connection, 3, 4))
+    await single.transact(lambda connection: run(connection, 0, 4))
+
+
 async def test_a_connection_that_ends_in_the_middle_means_unavailable(single: Database) -> None:
     leave = Prepared(b"select pg_terminate_backend(pg_backend_pid())", ())
 

@@ -13,6 +13,7 @@ statements when a transaction is rolled back: then the next one that counts on t
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -38,6 +39,9 @@ _KNOWN = "statekeep/prepared"
 
 _Key = tuple[bytes, tuple[int, ...]]
 """A statement's text and the types of its parameters: both make a prepared statement."""
+
+_numbers = count()
+"""Of prepared statements; none comes twice, since Postgres may know one that we have forgotten."""
 
 _SUCCESS = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
@@ -121,7 +125,7 @@ def _send(
     name = known.get(key) or preparing.get(key)
     expected: list[_Key | None] = [None]
     if name is None:
-        name = preparing[key] = b"statekeep_%d" % (len(known) + len(preparing))
+        name = preparing[key] = b"statekeep_%d" % next(_numbers)
         driver.pgconn.send_prepare(name, *key)
         expected = [key, None]
     driver.pgconn.send_query_prepared(name, values, adapter.formats, pq.Format.BINARY)
