@@ -33,6 +33,7 @@ from tests.bench import usual
 from tests.bench.population import DIGITS, NAMESPACE, Filling, Kind, definition
 from tests.bench.sampling import Deployed, Judge, disagreements
 
+from statekeep.controller import garbage
 from statekeep.controller.dev import postgres
 from statekeep.engine.ids import ActorId, EventType, MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject
@@ -107,6 +108,7 @@ class Bench:
 
     async def run(self) -> dict[str, Any]:
         await self.prepare()
+        garbage.settle()  # as the operator does
         self.bare()
         await self.previews()
         self.result["one_by_one_s"], self.result["row_per_actor_s"] = self.baselines()

@@ -80,6 +80,8 @@ def _ok(says: str, kind: object, *headers: ResponseHeader) -> Answer:
 _THEIRS = Answer(HTTPStatus.NOT_MODIFIED, "The caller has it: `If-None-Match`.", (), (ACTOR_TAG,))
 
 
+EVENTS_OF_ACTOR = "/actors/{id}/events"
+
 ROUTES = (
     Route(
         "GET",
@@ -139,7 +141,7 @@ ROUTES = (
     ),
     Route(
         "GET",
-        "/actors/{id}/events",
+        EVENTS_OF_ACTOR,
         actors.history,
         "get",
         "actors/events",
@@ -154,7 +156,7 @@ ROUTES = (
     ),
     Route(
         "POST",
-        "/actors/{id}/events",
+        EVENTS_OF_ACTOR,
         events.send,
         "create",
         "actors/events",

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from statekeep.controller import key_files, probes
+from statekeep.controller import garbage, key_files, probes
 from statekeep.controller.access.guards import guards
 from statekeep.controller.api.app import create, tracing
 from statekeep.controller.api.metrics import Metrics
@@ -58,6 +58,7 @@ async def served(
             access_log=settings.access_log,
         )
         async with listening(app, settings.host, settings.port, shares_port=shares_port) as url:
+            garbage.settle()
             yield url
 
 

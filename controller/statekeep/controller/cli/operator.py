@@ -6,6 +6,7 @@ import socket
 
 import click
 
+from statekeep.controller import garbage
 from statekeep.controller.cli.daemon import health_host_option, health_port_option, logs_option
 from statekeep.controller.cli.database import database_url, keyless
 from statekeep.controller.logs import log_as
@@ -96,4 +97,5 @@ async def _operate(url: str, settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with keyless(url, pool_size=settings.workers + SPARE_CONNECTIONS) as database:
+        garbage.settle()
         await run(settings, database, stop)
