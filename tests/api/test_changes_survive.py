@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import itertools
 import json
 import random
 from collections.abc import AsyncIterator
@@ -25,6 +24,9 @@ from statekeep.engine.store.deployments import Deployment
 KEY_LINE = f"test: {base64.b64encode(bytes(range(32))).decode()}\n"
 
 ACTORS = 40
+
+YOUNG = 300
+"""Actors that are spawned meanwhile; at the end each one is compared by itself."""
 
 
 class Api(Watched):
@@ -82,9 +84,7 @@ class Turmoil:
             self.batches.release()
 
     async def spawn(self) -> None:
-        for number in itertools.count():
-            if self.over:
-                return
+        for number in range(YOUNG):
             body = {"id": f"young{number}", "machine": "m"}
             self.names.append((await self.post("/v1/actors", body))["id"])
 
