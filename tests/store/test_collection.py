@@ -30,11 +30,11 @@ async def test_a_cohort_that_nobody_is_in_goes_and_the_log_stays(world: World) -
     await world.spawn("a", "v1", "START", "PAY", "UPLOAD")
     before = [await world.count(table) for table in LOG]
     assert await world.count("cohort") == 4
-    assert await collection.collect(world.database) == 3
+    assert (await collection.collect(world.database)).cohorts == 3
     assert [await world.count(table) for table in LOG] == before
     assert await world.count("cohort") == 1
     assert await world.count("edge") == 0
-    assert await collection.collect(world.database) == 0
+    assert (await collection.collect(world.database)).cohorts == 0
 
 
 async def test_life_goes_on_where_cohorts_were_collected(world: World) -> None:
@@ -83,8 +83,8 @@ async def test_a_process_forgets_edges_that_lead_to_what_was_collected(world: Wo
     for name in ("b", "c", "d"):
         await world.spawn(name, "v1")
     assert (
-        await collection.collect(world.database) == 1
-    )  # START still leads there, as far as we know
+        await collection.collect(world.database)
+    ).cohorts == 1  # START still leads there, as far as we know
     unknown = (world.event("b", "START"), world.event("b", "WAIVE"))
     known = (world.event("c", "START"), world.event("c", "PAY"))
     for outcome in await world.process(*unknown, *known, world.event("d", "START")):
@@ -104,10 +104,10 @@ async def test_a_collector_gives_way_to_a_deployment(world: World) -> None:
     async def deploy(connection: AsyncConnection) -> int:
         version = await stored(world, connection, "v1")
         await locks.keep_collectors_out(connection, version.machine_id)
-        return await collection.collect(world.database)
+        return (await collection.collect(world.database)).cohorts
 
     assert await world.database.transact(deploy) == 0
-    assert await collection.collect(world.database) == 1
+    assert (await collection.collect(world.database)).cohorts == 1
 
 
 async def test_several_collectors_among_events_lose_nobody(world: World) -> None:
