@@ -46,6 +46,13 @@ async def test_without_a_database_the_process_lives_but_is_not_ready() -> None:
                     assert (await response.json(content_type=None))["type"].endswith(kind)
                 if kind == "database-unavailable":
                     assert response.headers["Retry-After"] == "1"
+        event = {"json": {"type": "A"}, "headers": {"Idempotency-Key": "k"}}
+        for options, advice in (
+            (event, "retry with the same Idempotency-Key"),
+            ({"json": {"type": "A"}}, "where you sent neither, read the actor first"),
+        ):
+            async with session.post(url + "/v1/actors/a/events", **options) as response:
+                assert (await response.json(content_type=None))["detail"].endswith(advice)
         item = {"actor": "a", "type": "A"}
         async with session.post(url + "/v1/events", json=[item, item]) as response:
             assert [one["status"] for one in await response.json()] == [503, 503]
