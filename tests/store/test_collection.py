@@ -97,6 +97,24 @@ async def test_a_process_forgets_edges_that_lead_to_what_was_collected(world: Wo
     assert (await rebuild(world.database)).misplaced == 0
 
 
+async def test_a_stale_edge_costs_a_process_no_other_edge_that_it_knows(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.propose("w1", LOAN_1, machine="other")
+    await world.spawn("a", "v1", "START", "PAY")
+    await world.spawn("b", "v1")
+    await world.spawn("w", "w1", "START")
+    [at] = await world.rows(
+        "select e.cohort_id, m.epoch from edge e join cohort c on c.id = e.cohort_id"
+        " join version v on v.id = c.version_id join machine m on m.id = v.machine_id"
+        " where v.name = 'w1' and e.event_type = 'START'"
+    )
+    known = (at.cohort_id, at.epoch, "START")
+    assert world.catalogue.edges.find(known) is not None
+    await collection.collect(world.database)
+    assert (await world.answered("b", "START")).configuration.label == "fee"
+    assert world.catalogue.edges.find(known) is not None
+
+
 async def test_a_collector_gives_way_to_a_deployment(world: World) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START")
