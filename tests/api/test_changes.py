@@ -19,6 +19,8 @@ from statekeep.controller.api import changes, feed, streams
 from statekeep.controller.api.app import create
 from statekeep.controller.api.requests import cursor
 from statekeep.controller.api.server import SHUTDOWN_S, listening
+from statekeep.engine.store.catalogue import Catalogue
+from statekeep.engine.store.changes import newest
 from statekeep.engine.store.locks import MACHINE_SPACE
 
 PATH = "/v1/changes"
@@ -376,6 +378,27 @@ async def test_who_is_further_behind_than_memory_reaches_reads_from_the_database
         async with following(site) as late:
             assert [(await anext(late))["seq"] for _ in range(42)] == list(range(42))
         assert [(await anext(early))["seq"] for _ in range(40)] == list(range(2, 42))
+
+
+async def test_no_more_changes_are_kept_in_memory_than_there_should_be(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MAX_TAIL", 5)
+    await site.declare("counter", COUNTER)
+    await site.spawn("n", "counter")
+    watching = feed.Feed(site.database, Catalogue())
+    try:
+        async with asyncio.timeout(30), watching.following(site.namespace) as follower:
+            first = await watching.settle(await site.database.read(newest))
+            await site.batch([{"actor": "n", "type": "ABC"[n % 3]} for n in range(8)])
+            last = await watching.settle(await site.database.read(newest))
+            [tail] = watching._tails.values()
+            assert (len(tail.changes), tail.changes[-1].mark) == (5, last)
+            passage = await follower.passage(first.position, 0)
+            assert passage is not None
+            assert len(passage.changes) == 8
+    finally:
+        await watching.close()
 
 
 async def test_a_reader_that_takes_nothing_is_let_go_and_costs_no_memory(

@@ -150,6 +150,11 @@ async def test_data_of_the_json_format_is_taken_as_it_is(site: Site) -> None:
         ({"id": 7}, "id"),
         ({"data": 1, "data_base64": "MQ=="}, "exclude each other"),
         ({"data_base64": "M"}, "Base64"),
+        ({"data_base64": "aGk="}, 'say what it is, such as "datacontenttype": "text/plain"'),
+        (
+            {"data_base64": "aGk=", "datacontenttype": "application/json"},
+            "data_base64 is not JSON, though datacontenttype is application/json",
+        ),
     ],
 )
 async def test_an_attribute_that_cannot_be_used_is_named(

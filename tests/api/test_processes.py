@@ -1,6 +1,8 @@
 """``statekeep api`` as it is run: several workers on one port, probes of their own, behind a pooler."""
 
 import asyncio
+import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -8,7 +10,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -41,7 +42,7 @@ def loan(database_url: str) -> str:
     return database_url
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(*arguments: str, home: Path, url: str) -> Iterator[Api]:
     api = Api(home, url, *arguments)
     try:
@@ -126,6 +127,35 @@ def test_workers_that_cannot_start_end_everything(tmp_path: Path, loan: str) -> 
     assert api.output.splitlines()[-1] == "statekeep: a worker cannot start; the log says why"
 
 
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_it_starts_again_on_its_port_while_a_client_still_has_a_connection(
+    tmp_path: Path, loan: str, count: str
+) -> None:
+    with running("--workers", count, home=tmp_path, url=loan) as api:
+        url = api.url
+        client = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+        client.request("GET", "/healthz")
+        assert client.getresponse().read()
+    port = url.rpartition(":")[2]
+    with (
+        contextlib.closing(client),
+        running("--workers", count, "--port", port, home=tmp_path, url=loan) as again,
+    ):
+        assert again.url == url
+        assert ask(f"{url}/healthz")[0] == 200
+
+
+def test_two_supervisors_never_share_a_port(tmp_path: Path, loan: str) -> None:
+    with running("--workers", "2", home=tmp_path, url=loan) as api:
+        status, output = statekeep(
+            tmp_path,
+            *("api", "--keys", str(tmp_path / "keys"), "--database-url", loan, "--workers", "2"),
+            *("--port", api.url.rpartition(":")[2]),
+        )
+    assert status == 1
+    assert "choose another --port" in output
+
+
 def test_a_taken_port_is_refused_by_workers_too(tmp_path: Path, loan: str) -> None:
     keys = tmp_path / "keys"
     keys.write_text(new_key_ring_text())
@@ -183,7 +213,7 @@ def test_it_works_through_a_pooler_that_changes_connections(
             assert ask(f"{path}/a{number}/events")[1]["events"][0]["data"] == {}
 
 
-@contextmanager
+@contextlib.contextmanager
 def pooled(home: Path, url: str) -> Iterator[str]:
     """Run PgBouncer in transaction mode before a database; yield the URL that leads through it."""
     target = make_url(url)

@@ -46,6 +46,13 @@ async def test_without_a_database_the_process_lives_but_is_not_ready() -> None:
                     assert (await response.json(content_type=None))["type"].endswith(kind)
                 if kind == "database-unavailable":
                     assert response.headers["Retry-After"] == "1"
+        path, event = url + "/v1/actors/a/events", {"type": "A"}
+        for headers, advice in (
+            ({"Idempotency-Key": "k"}, "retry with the same Idempotency-Key"),
+            ({}, "where you sent neither, read the actor first"),
+        ):
+            async with session.post(path, json=event, headers=headers) as response:
+                assert (await response.json(content_type=None))["detail"].endswith(advice)
         item = {"actor": "a", "type": "A"}
         async with session.post(url + "/v1/events", json=[item, item]) as response:
             assert [one["status"] for one in await response.json()] == [503, 503]

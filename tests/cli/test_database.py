@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from tests.store.conftest import World
@@ -31,7 +32,27 @@ async def test_the_index_is_rebuilt_by_a_command(world: World, database_url: str
     await world.spawn("b", "v1", "START")
     done = await in_thread("rebuild-index", "--database-url", database_url)
     assert done.exit_code == 0, done.output
-    assert done.output == "Rebuilt 2 cohorts and 1 edges of 1 machines.\n"
+    assert done.output == (
+        "Rebuilt 2 cohorts and 1 edge of 1 machine.\nEvery actor was where the log has it.\n"
+    )
+    assert await world.place("a") == ("v1", "documents")
+
+
+async def test_an_actor_that_the_index_had_elsewhere_is_counted_and_put_right(
+    world: World, database_url: str
+) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    await world.spawn("b", "v1")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "update statekeep.actor set cohort_id = (select cohort_id from statekeep.actor where id = 'b')"
+            " where id = 'a'"
+        )
+    done = await in_thread("rebuild-index", "--database-url", database_url)
+    assert done.output.splitlines()[1:] == [
+        "1 actor had another place than in the log; now all are where the log has them."
+    ]
     assert await world.place("a") == ("v1", "documents")
 
 

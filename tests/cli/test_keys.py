@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -111,6 +112,16 @@ async def test_a_key_is_made_used_listed_and_revoked(
     assert re.search(r"default +actors:read, actors:write +in force until 20", row)
     assert "billing [bold]x" in row
     assert "never" not in row
+    monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "80")  # nobody looks: it goes to a program
+    assert desk.keys("list")[1] == listed
+    monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "200")
+    status, raw = desk.keys("list", "--json")
+    assert status == 0
+    [mine] = [one for one in json.loads(raw) if one["id"] == key_id]
+    assert (mine["namespace"], mine["note"]) == ("default", "billing [bold]x")
+    assert (mine["scopes"], mine["isInForce"]) == (["actors:read", "actors:write"], True)
+    assert mine["revokedAt"] is None
+    assert datetime.fromisoformat(mine["expiresAt"]) > datetime.fromisoformat(mine["lastUsedAt"])
     other_id = public_id(other) or ""
     assert other_id in listed
     assert other_id not in desk.keys("list", "-n", "default")[1]

@@ -10,6 +10,7 @@ from tests.store.definitions import LOAN_1
 
 from statekeep.controller import upkeep
 from statekeep.controller.upkeep import keep_up
+from statekeep.engine.store import collection
 from statekeep.engine.store.database import Database, connect
 
 
@@ -28,6 +29,22 @@ async def test_what_is_deserted_goes_by_itself_whoever_else_does_the_same(world:
     for keeper in keepers:
         keeper.cancel()
     assert await world.place("a") == ("v1", "review")
+
+
+async def test_what_one_round_does_not_take_goes_at_once_with_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two a round, of four in each of two machines; nobody waits for an hour in between."""
+    monkeypatch.setattr(collection, "A_ROUND", 2)
+    for number in range(2):
+        await world.propose(f"v{number}", LOAN_1, machine=f"m{number}")
+        await world.spawn(f"a{number}", f"v{number}", "START", "PAY", "UPLOAD", "BACK")
+    assert await world.count("cohort") == 10
+    keeper = asyncio.create_task(keep_up(world.database, every_s=3600))
+    async with asyncio.timeout(30):
+        while await world.count("cohort") > 2:
+            assert not keeper.done()
+    keeper.cancel()
 
 
 class Heard(logging.Handler):

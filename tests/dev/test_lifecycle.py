@@ -93,16 +93,30 @@ def test_a_postgres_that_is_killed_is_started_again_and_all_is_there(home: Path)
     assert dev.stop() == 0
 
 
-def test_a_keeper_whose_postgres_cannot_start_again_gives_up(
-    home: Path, capfd: pytest.CaptureFixture[str]
+def test_it_ends_when_its_postgres_cannot_be_started_again_and_says_where_to_look(
+    home: Path,
 ) -> None:
-    server = postgres.start(home / ".statekeep" / "postgres")
-    [postmaster] = psutil.Process(server.keeper.pid).children()
-    (home / ".statekeep" / "postgres" / "data" / "PG_VERSION").write_text("1\n")
+    dev = Dev(home)
+    keeper = psutil.Process(dev.process.pid).children()[0]
+    [postmaster] = keeper.children()
+    folder = home.resolve() / ".statekeep" / "postgres"
+    (folder / "data" / "PG_VERSION").write_text("1\n")
     postmaster.kill()
-    server.keeper.wait(PATIENCE_S)
-    server.close()
-    assert "Postgres ended again after 6 starts" in capfd.readouterr().err
+    assert dev.end() == 1
+    why = f"Postgres ended again after 6 starts in a row; see {folder / 'postgres.log'}"
+    assert dev.lines[-1] == f"statekeep: {why}"
+    assert "Traceback" not in dev.output
+
+
+def test_it_ends_when_the_keeper_of_its_postgres_was_killed(home: Path) -> None:
+    dev = Dev(home)
+    keeper, *rest = dev.children()
+    keeper.kill()
+    assert dev.end() == 1
+    assert dev.lines[-1] == "statekeep: the keeper of Postgres died"
+    again = Dev(home)
+    gone(rest)
+    assert again.stop() == 0
 
 
 def test_a_keeper_that_is_told_to_end_takes_its_postgres_along(home: Path) -> None:
@@ -127,7 +141,7 @@ def test_a_database_that_was_half_made_when_the_power_went_is_made_again() -> No
 async def test_a_key_that_is_put_first_seals_without_a_restart(home: Path) -> None:
     data = home / ".statekeep"
     with workspace.claimed(data):
-        async with server._database(data, Console(quiet=True)) as database:
+        async with server._database(data, Console(quiet=True)) as (_, database):
             path = workspace.keys_path(data)
             first = new_key_ring_text()
             path.write_text(first + path.read_text())

@@ -24,6 +24,7 @@ from statekeep.engine.store.changes import (
     Horizon,
     VersionDeployed,
 )
+from statekeep.engine.store.locks import MACHINE_SPACE
 from statekeep.engine.store.migrations.versions import r0005_change_feed
 
 
@@ -34,28 +35,19 @@ class Reader:
         self.world = world
         self.horizon = Horizon()
         self.seen: list[Change] = []
-        self.position = 0
+        self.mark = BEGINNING
 
-    async def look(self) -> Sequence[Change]:
+    async def look(self) -> list[Change]:
         """Read on, and return what is new."""
-        database = self.world.database
-        settled = await database.read(self.horizon.advance)
-        settled = await database.read(lambda connection: changes.counted(connection, settled))
-        found: list[Change] = []
-        while self.position < settled:
-            upto = min(self.position + STRETCH, settled)
-            found += await database.read(
-                lambda connection, upto=upto: changes.stretch(  # type: ignore[misc]
-                    connection,
-                    self.world.catalogue,
-                    [self.world.namespace],
-                    after=self.position,
-                    upto=upto,
-                )
+        news = await self.world.database.watch(
+            lambda connection: changes.read_on(
+                connection, self.world.catalogue, self.horizon, [self.world.namespace], self.mark
             )
-            self.position = upto
-        self.seen += found
-        return found
+        )
+        assert news.is_there
+        self.mark = news.upto
+        self.seen += news.changes
+        return list(news.changes)
 
 
 def told(seen: Sequence[Change]) -> list[str]:
@@ -222,24 +214,116 @@ async def test_under_steady_traffic_the_feed_is_never_stuck(
     """Somebody is always writing; only those are waited for who were at the look before."""
     await world.propose("v1", RING)
     await pioneers(world)
+    for name in ("a", "b", "c"):
+        await world.spawn(name, "v1")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(PAUSE)
+    reader = Reader(world)
+    await reader.look()
+    with (
+        holding(database_url, HOLD, "slow1") as first,
+        holding(database_url, HOLD, "slow2") as second,
+        holding(database_url, HOLD, "slow3"),
+    ):
+        one = asyncio.create_task(world.send("a", "A", idempotency_key="slow1"))
+        await waiting(world, 1)
+        two = asyncio.create_task(world.send("b", "A", idempotency_key="slow2"))
+        await waiting(world, 2)
+        first.rollback()
+        await one
+        assert await reader.look() == []
+        three = asyncio.create_task(world.send("c", "A", idempotency_key="slow3"))
+        await waiting(world, 2)
+        second.rollback()
+        await two
+        assert told(await reader.look()) == ["a A"]
+        assert await reader.look() == []
+    await three
+    assert told(await reader.look()) == ["b A", "c A"]
+
+
+NUMBER = "select last_value from statekeep.change_position"
+
+
+async def test_numbers_that_a_crash_of_postgres_has_given_back_settle_nothing(
+    world: World, database_url: str
+) -> None:
+    """Nobody had committed them; who draws them now may commit after those who draw higher ones."""
+    await world.propose("v1", RING)
+    await pioneers(world)
     for name in ("a", "b"):
         await world.spawn(name, "v1")
     with psycopg.connect(database_url) as connection:
         connection.execute(PAUSE)
     reader = Reader(world)
     await reader.look()
-    with holding(database_url, HOLD, "slow1") as first, holding(database_url, HOLD, "slow2"):
-        one = asyncio.create_task(world.send("a", "A", idempotency_key="slow1"))
+    before = len(reader.seen)
+    with psycopg.connect(database_url) as lost:
+        lost.execute("select pg_advisory_xact_lock_shared(%s, 1)", [MACHINE_SPACE])
+        [(logged,)] = lost.execute(NUMBER).fetchall()
+        lost.execute("select nextval('statekeep.change_position') from generate_series(1, 4)")
+        assert await reader.look() == []
+        lost.rollback()
+        lost.execute("select setval('statekeep.change_position', %s)", [logged])
+    with holding(database_url, HOLD, "slow"):
+        slow = asyncio.create_task(world.send("a", "A", idempotency_key="slow"))
         await waiting(world, 1)
+        for _ in range(5):
+            await world.answered("b", "A")
+        for _ in range(3):
+            assert await reader.look() == []
+    await slow
+    await reader.look()
+    assert told(reader.seen[before:]) == ["a A"] + 5 * ["b A"]
+
+
+async def test_a_change_that_was_noted_and_is_lost_settles_nothing(
+    world: World, database_url: str
+) -> None:
+    """As where an asynchronous standby takes over: another change may get its number."""
+    await world.propose("v1", RING)
+    await pioneers(world)
+    for name in ("a", "b"):
+        await world.spawn(name, "v1")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(PAUSE)
+        [(number,)] = connection.execute(NUMBER).fetchall()
+    reader = Reader(world)
+    await reader.look()
+    before = len(reader.seen)
+    with psycopg.connect(database_url) as writer:
+        writer.execute("select pg_advisory_xact_lock_shared(%s, 1)", [MACHINE_SPACE])
+        await world.answered("b", "A")
+        await world.answered("b", "A")
         assert await reader.look() == []
-        other = asyncio.create_task(world.send("b", "A", idempotency_key="slow2"))
-        await waiting(world, 2)
-        first.rollback()
-        await one
-        assert told(await reader.look()) == ["a A"]
-        assert await reader.look() == []
-    await other
-    assert told(await reader.look()) == ["b A"]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("alter table statekeep.event disable trigger user")
+        connection.execute("delete from statekeep.event where position > %s", [number])
+        connection.execute("update statekeep.actor set seq = 0 where id = 'b'")
+        connection.execute("alter table statekeep.event enable trigger user")
+        connection.execute("select setval('statekeep.change_position', %s)", [number])
+    with holding(database_url, HOLD, "slow"):
+        slow = asyncio.create_task(world.send("a", "A", idempotency_key="slow"))
+        await waiting(world, 1)
+        await world.answered("b", "A")
+        for _ in range(3):
+            assert await reader.look() == []
+    await slow
+    await reader.look()
+    assert told(reader.seen[before:]) == ["a A", "b A"]
+
+
+async def test_a_long_stretch_of_numbers_that_nobody_used_is_passed_over(
+    world: World, database_url: str
+) -> None:
+    await world.propose("v1", RING)
+    await world.spawn("a", "v1")
+    reader = Reader(world)
+    await reader.look()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"select setval('statekeep.change_position', {3 * STRETCH})")
+    await world.answered("a", "A")
+    assert told(await reader.look()) == ["a A"]
 
 
 async def test_a_transaction_that_fails_leaves_no_gap_that_anybody_waits_for(

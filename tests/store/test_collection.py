@@ -30,11 +30,11 @@ async def test_a_cohort_that_nobody_is_in_goes_and_the_log_stays(world: World) -
     await world.spawn("a", "v1", "START", "PAY", "UPLOAD")
     before = [await world.count(table) for table in LOG]
     assert await world.count("cohort") == 4
-    assert await collection.collect(world.database) == 3
+    assert (await collection.collect(world.database)).cohorts == 3
     assert [await world.count(table) for table in LOG] == before
     assert await world.count("cohort") == 1
     assert await world.count("edge") == 0
-    assert await collection.collect(world.database) == 0
+    assert (await collection.collect(world.database)).cohorts == 0
 
 
 async def test_life_goes_on_where_cohorts_were_collected(world: World) -> None:
@@ -83,8 +83,8 @@ async def test_a_process_forgets_edges_that_lead_to_what_was_collected(world: Wo
     for name in ("b", "c", "d"):
         await world.spawn(name, "v1")
     assert (
-        await collection.collect(world.database) == 1
-    )  # START still leads there, as far as we know
+        await collection.collect(world.database)
+    ).cohorts == 1  # START still leads there, as far as we know
     unknown = (world.event("b", "START"), world.event("b", "WAIVE"))
     known = (world.event("c", "START"), world.event("c", "PAY"))
     for outcome in await world.process(*unknown, *known, world.event("d", "START")):
@@ -97,6 +97,24 @@ async def test_a_process_forgets_edges_that_lead_to_what_was_collected(world: Wo
     assert (await rebuild(world.database)).misplaced == 0
 
 
+async def test_a_stale_edge_costs_a_process_no_other_edge_that_it_knows(world: World) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.propose("w1", LOAN_1, machine="other")
+    await world.spawn("a", "v1", "START", "PAY")
+    await world.spawn("b", "v1")
+    await world.spawn("w", "w1", "START")
+    [at] = await world.rows(
+        "select e.cohort_id, m.epoch from edge e join cohort c on c.id = e.cohort_id"
+        " join version v on v.id = c.version_id join machine m on m.id = v.machine_id"
+        " where v.name = 'w1' and e.event_type = 'START'"
+    )
+    known = (at.cohort_id, at.epoch, "START")
+    assert world.catalogue.edges.find(known) is not None
+    await collection.collect(world.database)
+    assert (await world.answered("b", "START")).configuration.label == "fee"
+    assert world.catalogue.edges.find(known) is not None
+
+
 async def test_a_collector_gives_way_to_a_deployment(world: World) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START")
@@ -104,10 +122,10 @@ async def test_a_collector_gives_way_to_a_deployment(world: World) -> None:
     async def deploy(connection: AsyncConnection) -> int:
         version = await stored(world, connection, "v1")
         await locks.keep_collectors_out(connection, version.machine_id)
-        return await collection.collect(world.database)
+        return (await collection.collect(world.database)).cohorts
 
     assert await world.database.transact(deploy) == 0
-    assert await collection.collect(world.database) == 1
+    assert (await collection.collect(world.database)).cohorts == 1
 
 
 async def test_several_collectors_among_events_lose_nobody(world: World) -> None:

@@ -1,6 +1,7 @@
 """Several statements at once: in order, all of them or an error, and the connection is good afterwards."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from tests.store.conftest import World
 from tests.store.definitions import LOAN_1
 
 from statekeep.engine.errors import StoreUnavailable
+from statekeep.engine.store import round_trip
 from statekeep.engine.store.database import Database, connect
 from statekeep.engine.store.round_trip import COMMIT, Rows, exchange
 from statekeep.engine.store.sql import Prepared
@@ -104,6 +106,29 @@ async def test_a_connection_that_ends_in_the_middle_means_unavailable(single: Da
 
     with pytest.raises(StoreUnavailable):
         await single.transact(work)
+    assert await single.transact(
+        lambda connection: exchange(connection, (NUMBERS, {"numbers": [1]}), COMMIT)
+    ) == [[(1, 2)]]
+
+
+async def test_a_round_trip_that_is_given_up_in_the_middle_costs_its_connection_and_no_more(
+    single: Database,
+) -> None:
+    """As by whoever is cancelled, and cancelled again while it waits for Postgres to hear of it."""
+
+    given_up: list[psycopg.AsyncConnection[Any]] = []
+
+    async def work(connection: AsyncConnection) -> None:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        waiting = round_trip._exchanged(driver, {}, [(NUMBERS, {"numbers": [1]})])
+        next(waiting)
+        waiting.close()
+        given_up.append(driver)
+
+    with pytest.raises(StoreUnavailable):
+        await single.transact(work)
+    assert [driver.closed for driver in given_up] == [True]
     assert await single.transact(
         lambda connection: exchange(connection, (NUMBERS, {"numbers": [1]}), COMMIT)
     ) == [[(1, 2)]]

@@ -131,18 +131,18 @@ async def _bounds(shared: State, wish: _Wish) -> tuple[_Place, int | None]:
     """Return where to begin, and the position to end at, if any."""
     after = wish.after
 
-    async def work(connection: AsyncConnection) -> tuple[bool, int]:
+    async def work(connection: AsyncConnection) -> tuple[bool, Mark]:
         is_there = (
             after is None or await changes.mark_at(connection, after.mark.position) == after.mark
         )
         return is_there, await changes.newest(connection)
 
-    is_there, drawn = await shared.database.read(work)
+    is_there, newest = await shared.database.read(work)
     if not is_there:
         raise _gone()
     if after is not None and wish.stays:
         return after, None
-    last = await shared.feed.settle(drawn)
+    last = await shared.feed.settle(newest)
     return after or _Place(last), None if wish.stays else last.position
 
 

@@ -61,7 +61,7 @@ def convert(value: Any) -> bodies.BatchEvent:
             raw = base64.b64decode(one.data_base64, validate=True)
         except (binascii.Error, ValueError) as error:
             raise invalid(f"data_base64 is not Base64: {error}") from error
-        data = _data(raw, one.datacontenttype)
+        data = _unpacked(raw, one.datacontenttype)
     key = f"{one.source} {one.id}"
     if len(key) > MAX_KEY:
         raise invalid(f"source and id have {len(key)} characters together, the limit is {MAX_KEY}")
@@ -105,6 +105,22 @@ def _data(raw: bytes, kind: str | None) -> Any:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise invalid("data is not UTF-8") from error
+
+
+def _unpacked(raw: bytes, kind: str | None) -> Any:
+    """Return what was packed as Base64; refuse what should be JSON and is not."""
+    try:
+        return _data(raw, kind)
+    except Problem as problem:
+        if problem.kind != "not-json":
+            raise
+        why = (
+            "data_base64 without a datacontenttype is read as JSON, and is none: say what it is, "
+            'such as "datacontenttype": "text/plain"'
+            if kind is None
+            else f"data_base64 is not JSON, though datacontenttype is {kind}"
+        )
+        raise invalid(why) from problem
 
 
 def _unsupported(detail: str) -> Problem:

@@ -81,8 +81,8 @@ class _Tail:
     changes: list[Change] = field(default_factory=list)
 
     def trim(self, size: int) -> None:
-        """Forget the oldest changes, once there are twice as many as there should be."""
-        if len(self.changes) > 2 * size:
+        """Forget the oldest changes where there are more than there should be."""
+        if len(self.changes) > size:
             self.begin = self.changes[-size - 1].mark.position
             del self.changes[:-size]
 
@@ -136,8 +136,8 @@ class Feed:
 
     def _forget(self) -> None:
         self._horizon = Horizon()
-        self._settled = 0
-        self._mark = BEGINNING  # the last change up to there: numbers behind it may be given again
+        self._mark = BEGINNING
+        """The last change of all that the tails know of."""
 
     @asynccontextmanager
     async def following(self, namespace: Namespace) -> AsyncIterator["Follower"]:
@@ -180,53 +180,33 @@ class Feed:
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
                     _log.exception("the change feed could not be read; trying again")
-                # What answers next may be another server, and know less.
-                self._horizon, self._settled = Horizon(), -1
                 pause_s = BACKOFF_S
             else:
                 pause_s = SHORTEST_S if is_news else min(2 * pause_s, LONGEST_S)
             await asyncio.sleep(pause_s)
 
     async def _look(self) -> bool:
-        """Bring the tails up to where the feed is settled; return whether more is about to come."""
-
-        async def work(connection: AsyncConnection) -> tuple[int, int]:
-            return await self._horizon.advance(connection), await changes.newest(connection)
-
-        settled, drawn = await self._database.read(work)
-        if settled != self._settled:
-            settled = await self._database.read(lambda c: changes.counted(c, settled))
-        is_news = settled != self._settled
-        if is_news:
-            self._settled = await self._go_to(settled)  # only now: the mark is there too
-            self._moved.set()
-            self._moved = asyncio.Event()
-        return is_news or drawn != settled
-
-    async def _go_to(self, settled: int) -> int:
-        """Read on, a stretch at a time; the tails and the mark move together.
-
-        Returns:
-            What is settled as far as the tails know; 0 where they begin anew.
-        """
-        position = self._mark.position
-        end = max(settled, position)  # a new horizon may know less than the one before
-        while True:
-            begun = {name: tail for name, tail in self._tails.items() if tail.begin is not None}
-            upto = min(position + STRETCH, end) if begun else end
-            before, found, after = await self._read(list(begun), position, upto)
-            if before != self._mark:
-                self._begin_anew()
-                return 0
-            for name, tail in begun.items():
-                tail.changes += [change for change in found if change.namespace == name]
-                tail.trim(MAX_TAIL // len(begun))
-            self._mark, position = after, upto
-            for tail in self._tails.values():
-                if tail.begin is None:
-                    tail.begin = after.position
-            if position >= end:
-                return settled
+        """Bring the tails nearer to where the feed is settled; return whether more is about to come."""
+        mark = self._mark
+        begun = {name: tail for name, tail in self._tails.items() if tail.begin is not None}
+        found = await self._database.watch(
+            lambda connection: changes.read_on(
+                connection, self._catalogue, self._horizon, begun.keys(), mark
+            )
+        )
+        if not found.is_there:
+            self._begin_anew()
+            return True
+        for name, tail in begun.items():
+            tail.changes += [change for change in found.changes if change.namespace == name]
+            tail.trim(MAX_TAIL // len(begun))
+        for tail in self._tails.values():
+            if tail.begin is None:
+                tail.begin = found.upto.position
+        self._mark = found.upto
+        if found.upto != mark:
+            self._announce()
+        return mark != found.newest
 
     def _begin_anew(self) -> None:
         """Send away whoever follows: they have seen what is no longer there."""
@@ -236,22 +216,11 @@ class Feed:
         for tail in self._tails.values():
             tail.begin = None
             tail.changes.clear()
+        self._announce()
 
-    async def _read(
-        self, namespaces: Sequence[Namespace], position: int, upto: int
-    ) -> tuple[Mark, Sequence[Change], Mark]:
-        """Return which change stands at a position, the changes behind it, and the last one of all."""
-
-        async def work(connection: AsyncConnection) -> tuple[Mark, Sequence[Change], Mark]:
-            before = await changes.mark_at(connection, self._mark.position)
-            found: Sequence[Change] = ()
-            if namespaces:
-                found = await changes.stretch(
-                    connection, self._catalogue, namespaces, after=position, upto=upto
-                )
-            return before, found, await changes.mark_at(connection, upto)
-
-        return await self._database.read(work)
+    def _announce(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def passage(self, namespace: Namespace, position: int) -> Passage | None:
         """Return what comes behind a position; ``None`` where nothing more is settled."""
@@ -279,15 +248,15 @@ class Feed:
         async with self._reads:
             return await self._database.read(work)
 
-    async def settle(self, drawn: int) -> Mark:
-        """Wait until all is settled that was drawn, and return the last change.
+    async def settle(self, newest: Mark) -> Mark:
+        """Wait until a change is settled that could be seen, and return the last one that is.
 
         Raises:
             StoreUnavailable: it takes too long.
         """
         try:
             async with asyncio.timeout(SETTLE_S):
-                while self._settled < drawn and not self.is_closing:
+                while self._mark.position < newest.position and not self.is_closing:
                     await self._moved.wait()
         except TimeoutError as error:
             raise StoreUnavailable("the change feed did not settle in time") from error

@@ -33,7 +33,8 @@ class AccessLog(StrEnum):
 
     ALL = "all"
     FAILURES = "failures"
-    """Those refused or failed, and those that took longer than ``SLOW_S`` and are no streams."""
+    """Those refused or failed, and those that took longer than ``SLOW_S`` and are no streams; that a caller went
+    away is no failure."""
 
     NONE = "none"
 
@@ -59,7 +60,7 @@ def middleware(metrics: Metrics, access_log: AccessLog) -> Middleware:
             )
             if access_log is AccessLog.ALL or (
                 access_log is AccessLog.FAILURES
-                and (status >= 400 or (is_timed and seconds > SLOW_S))
+                and ((status >= 400 and status != CALLER_GONE) or (is_timed and seconds > SLOW_S))
             ):
                 _write(request, status, seconds)
         return response

@@ -34,6 +34,12 @@ MAX_HEAD_BYTES = 8_190
 
 _SILENT = "the database does not answer; retry"
 
+_UNKNOWN = (
+    "the database does not answer, and may have done this or not: retry with the same Idempotency-Key or id; "
+    "where you sent neither, read the actor first"
+)
+"""Of an event or a spawn."""
+
 CALLER_GONE = 499
 """Never sent: the connection is closed. So nginx names it, and nothing of ours went wrong."""
 
@@ -115,7 +121,7 @@ def translated(error: Exception) -> Problem:
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "database-unavailable",
-                f"{_SILENT} with the same Idempotency-Key",
+                _UNKNOWN,
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case SchemaOutdated():
@@ -129,7 +135,7 @@ def translated(error: Exception) -> Problem:
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "semantics-differ",
-                f"{error}; nothing is lost, retry with the same Idempotency-Key",
+                f"{error}; nothing was done and nothing is lost, retry",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case ClusterUnavailable():
@@ -189,8 +195,11 @@ def unparsed(status: HTTPStatus, error: BaseException | None) -> Problem:
 def logged(error: Exception, request: web.Request) -> Problem:
     """Return the problem for an error; write down what nobody expected."""
     problem = translated(error)
-    if isinstance(error, StoreUnavailable) and not _is_write(request):
-        problem.detail = _SILENT
+    if isinstance(error, StoreUnavailable):
+        if not _is_write(request):
+            problem.detail = _SILENT
+        elif "Idempotency-Key" in request.headers:
+            problem.detail = f"{_SILENT} with the same Idempotency-Key"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         note(problem.kind, _cause(error))
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

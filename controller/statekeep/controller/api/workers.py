@@ -205,6 +205,8 @@ def _reserved(host: str, port: int) -> Iterator[int]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as alone, socket.socket(family) as shared:
         try:
+            # As servers do: connections of a predecessor, which linger, are no other user.
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             alone.bind((host, port))
             free: int = alone.getsockname()[1]
             alone.close()

@@ -7,11 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from statekeep.controller.cli.calls import Caller, Server, calling, server_option
-from statekeep.controller.cli.tables import decisions_table
+from statekeep.controller.cli.tables import console, decisions_table
 
 
 def json_value(text: str) -> Any:
@@ -56,7 +55,7 @@ def list_actors(server: Server, limit: int, *, raw: bool, **filters: str | None)
     for actor in page["actors"]:
         row = (actor["id"], actor["version"], actor["state"], actor["status"], str(actor["seq"]))
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
     if "nextCursor" in page:
         click.echo(f"There are more than {limit}; narrow the list, or raise --limit.")
 
@@ -90,7 +89,7 @@ def history(actor: str, server: Server, *, raw: bool) -> None:
         at = event["at"].partition(".")[0] + "Z"
         row = (event["type"], event["state"], event["version"], at, data)
         table.add_row(str(event["seq"]), *row)
-    Console().print(table)
+    console().print(table)
 
 
 @actors.command("decisions")
@@ -106,7 +105,7 @@ def decisions(actor: str, server: Server, *, raw: bool) -> None:
     if raw:
         _print_json(page)
     elif page["decisions"]:
-        Console().print(decisions_table(page["decisions"]))
+        console().print(decisions_table(page["decisions"]))
     else:
         click.echo(f"No deployment has looked at {actor} yet.")
 

@@ -115,12 +115,19 @@ def rebuild_index(url: str) -> None:
 
     done = asyncio.run(run())
     click.echo(
-        f"Rebuilt {done.cohorts:,} cohorts and {done.edges:,} edges of {done.machines:,} machines."
+        f"Rebuilt {_many(done.cohorts, 'cohort')} and {_many(done.edges, 'edge')} "
+        f"of {_many(done.machines, 'machine')}."
     )
     if done.misplaced:
         click.echo(
-            f"{done.misplaced:,} actors were elsewhere than the log has them; now they are not."
+            f"{_many(done.misplaced, 'actor')} had another place than in the log; now all are where the log has them."
         )
+    else:
+        click.echo("Every actor was where the log has it.")
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 @db.command("partition")

@@ -1,13 +1,13 @@
 """``statekeep keys``: the keys of callers (``sk_…``), and the keys that data is encrypted with."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import click
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,7 @@ from statekeep.controller.api.requests import NAMESPACE_RULE, is_namespace
 from statekeep.controller.cli.database import database_url
 from statekeep.controller.cli.printable import printable
 from statekeep.controller.cli.rotation import generate, rotate, status
+from statekeep.controller.cli.tables import console
 from statekeep.engine.errors import StatekeepError
 from statekeep.engine.ids import Namespace
 from statekeep.engine.store import api_keys
@@ -105,8 +106,9 @@ def create(
 
 @keys.command("list")
 @click.option("-n", "--namespace", callback=_namespace, help="Of this one only.")
+@click.option("--json", "raw", is_flag=True, help="Print a JSON array.")
 @database_url
-def list_keys(namespace: str | None, url: str) -> None:
+def list_keys(namespace: str | None, url: str, *, raw: bool) -> None:
     """List the keys of callers; what they open, and when they were used last."""
     found = _in_database(
         url,
@@ -114,6 +116,9 @@ def list_keys(namespace: str | None, url: str) -> None:
             connection, None if namespace is None else Namespace(namespace)
         ),
     )
+    if raw:
+        click.echo(json.dumps([_document(key) for key in found], indent=2))
+        return
     if not found:
         click.echo("There are no keys yet. Make one: statekeep keys create --namespace … --scope …")
         return
@@ -124,7 +129,7 @@ def list_keys(namespace: str | None, url: str) -> None:
         used = "never" if key.last_used_at is None else _time(key.last_used_at)
         row = (key.id, key.namespace, ", ".join(key.scopes), _standing(key))
         table.add_row(*row, _time(key.created_at), used, printable(key.note))
-    Console(highlight=False, markup=False).print(table)
+    console().print(table)
 
 
 @keys.command("revoke")
@@ -167,6 +172,28 @@ def _standing(key: ApiKey) -> str:
         return "in force"
     is_over = key.expires_at <= datetime.now(UTC)
     return f"{'expired' if is_over else 'in force until'} {_time(key.expires_at)}"
+
+
+def _document(key: ApiKey) -> dict[str, object]:
+    """Return a key as JSON shows it; times that there are none of are null."""
+    times = {
+        "createdAt": key.created_at,
+        "expiresAt": key.expires_at,
+        "revokedAt": key.revoked_at,
+        "lastUsedAt": key.last_used_at,
+    }
+    return {
+        "id": key.id,
+        "namespace": key.namespace,
+        "scopes": key.scopes,
+        "note": key.note,
+        "isInForce": key.revoked_at is None
+        and (key.expires_at is None or key.expires_at > datetime.now(UTC)),
+        **{
+            name: None if at is None else at.astimezone(UTC).isoformat()
+            for name, at in times.items()
+        },
+    }
 
 
 def _time(moment: datetime) -> str:

@@ -14,7 +14,7 @@ from statekeep.controller.cli.calls import Caller, Server, calling, server_optio
 from statekeep.controller.cli.checked import choose
 from statekeep.controller.cli.comment import comment, root_comment, root_sentence
 from statekeep.controller.cli.printable import printable
-from statekeep.controller.cli.tables import preview_tables
+from statekeep.controller.cli.tables import console, preview_tables
 from statekeep.controller.conditions import actors
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.ids import Namespace
@@ -119,8 +119,8 @@ async def _answer(server: Server, manifest: Manifest, *, everybody: bool, form: 
 
 async def everybody_of(caller: Caller, path: str, body: JsonObject) -> Any:
     """Return the first answer, its lists of actors filled up from all the pages that follow."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task("Listing actors")
         answer = await caller.post(path, body, limit=str(PAGE))
         progress.update(task, total=answer["actors"]["evaluated"])
@@ -146,8 +146,6 @@ def _cursors(page: Any) -> Iterator[tuple[str, str]]:
 
 
 def _print_tables(manifest: Manifest, answer: Any) -> None:
-    # The names in it are other people's: no markup, no emoji, no colours for what looks like a number.
-    console = Console(markup=False, emoji=False, highlight=False)
     counts = answer["actors"]
     for warning in answer["warnings"]:
         click.secho("warning", fg="yellow", bold=True, nl=False)
@@ -157,5 +155,5 @@ def _print_tables(manifest: Manifest, answer: Any) -> None:
         f"{counts['wouldStay']:,} would stay, {counts['needsRescue']:,} need a rescue"
     )
     for table in preview_tables(answer):
-        console.print(table)
+        console().print(table)
     click.echo(f"To approve {manifest.name}, commit the annotation {answer['approve']}")

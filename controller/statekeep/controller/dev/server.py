@@ -19,6 +19,7 @@ from statekeep.controller.api.server import listening
 from statekeep.controller.dev import postgres, workspace
 from statekeep.controller.dev.database import opened
 from statekeep.controller.dev.display import displayed
+from statekeep.controller.dev.postgres import EmbeddedPostgres
 from statekeep.controller.dev.watch import rounds
 from statekeep.controller.dev.welcome import welcome
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
@@ -71,19 +72,21 @@ def _stop_or_break_off(stop: asyncio.Event) -> None:
 
 async def _serve(options: Options, console: Console, stop: asyncio.Event) -> None:
     with workspace.claimed(options.data):
-        async with _database(options.data, console) as database:
+        async with _database(options.data, console) as (server, database):
             app = create(database, DEFAULT_NAMESPACE)
             async with listening(app, options.host, options.port) as url:
                 with workspace.announced(options.data, url, options.folder):
                     console.print(
                         welcome(url, options.folder), markup=False, highlight=False, soft_wrap=True
                     )
-                    await _until(stop, _reconcile(options.folder, database, console))
+                    await _until(stop, _reconcile(options.folder, database, console), server.kept())
             console.print("Stopping: requests in flight are answered …", highlight=False)
 
 
 @asynccontextmanager
-async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
+async def _database(
+    data: Path, console: Console
+) -> AsyncIterator[tuple[EmbeddedPostgres, Database]]:
     keys = workspace.key_ring(data)  # first: without them the database is of no use
     fresh = not (data / "postgres").exists()
     with console.status("Creating the database …" if fresh else "Starting Postgres …"):
@@ -92,7 +95,7 @@ async def _database(data: Path, console: Console) -> AsyncIterator[Database]:
         opened(server, keys) as database,
         key_files.following(workspace.keys_path(data), database.holder),
     ):
-        yield database
+        yield server, database
 
 
 async def _reconcile(folder: Path, database: Database, console: Console) -> None:
@@ -105,13 +108,13 @@ async def _reconcile(folder: Path, database: Database, console: Console) -> None
         upkeep.cancel()
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
-    """Run ``work`` until the event is set; an error of it ends the waiting too."""
-    working = asyncio.ensure_future(work)
+async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
+    """Run all of ``work`` until the event is set; an error there ends the waiting too."""
+    working = [asyncio.ensure_future(one) for one in work]
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if working.done():
-        working.result()
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
+    ended, _ = await asyncio.wait((*working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    for task in (*working, stopping):
+        task.cancel()
+    await asyncio.gather(*working, stopping, return_exceptions=True)
+    for task in ended:
+        task.result()

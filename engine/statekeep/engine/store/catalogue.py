@@ -9,7 +9,7 @@ be retired; whoever writes is told so by Postgres. Only their number is bounded 
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -89,9 +89,10 @@ class Recent(Generic[K, V]):
         if len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
 
-    def forget(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
+    def forget(self, keys: Iterable[K]) -> None:
+        """Forget the values of these keys."""
+        for key in keys:
+            self._entries.pop(key, None)
 
 
 class Catalogue:

@@ -15,6 +15,7 @@ machine is collected by one at a time, and they give way to deployments.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,16 +29,28 @@ AT_ONCE = 500
 """Cohorts retired under one lock; events of the machine wait about ten milliseconds for it."""
 
 A_ROUND = 100_000
-"""Cohorts of a machine that one round collects at most; the next one goes on."""
+"""Cohorts of a machine that one round collects at most: their ids are in memory, and gone in one transaction."""
 
 
-async def collect(database: Database) -> int:
-    """Collect what is deserted in every machine; return how many cohorts went."""
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one round has done."""
+
+    cohorts: int
+    """How many went."""
+
+    is_full: bool
+    """Whether a machine had as many as a round takes: there may be more."""
+
+
+async def collect(database: Database) -> Collected:
+    """Collect what is deserted in every machine, one round each."""
     machines = await database.read(versions.machine_ids)
-    return sum([await collect_machine(database, machine_id) for machine_id in machines])
+    done = [await collect_machine(database, machine_id) for machine_id in machines]
+    return Collected(sum(one.cohorts for one in done), any(one.is_full for one in done))
 
 
-async def collect_machine(database: Database, machine_id: int) -> int:
+async def collect_machine(database: Database, machine_id: int) -> Collected:
     """Collect what is deserted in one machine, unless somebody else is about to."""
     keys = {"machine_id": machine_id, "limit": A_ROUND}
 
@@ -47,7 +60,7 @@ async def collect_machine(database: Database, machine_id: int) -> int:
 
     found = await database.read(deserted)
     if not await retire(database, machine_id, found, patient=False):
-        return 0
+        return Collected(0, is_full=False)
 
     async def delete(connection: AsyncConnection) -> int:
         if not await locks.begin_collection(connection, machine_id):
@@ -57,7 +70,8 @@ async def collect_machine(database: Database, machine_id: int) -> int:
         await remove(connection, gone)
         return len(gone)
 
-    return await database.transact(delete)
+    gone = await database.transact(delete)
+    return Collected(gone, is_full=gone > 0 and A_ROUND in (len(found), gone))
 
 
 async def retire(

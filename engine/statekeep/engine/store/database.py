@@ -104,11 +104,17 @@ class Database:
                 wait in a circle with a change of the schema.
             SchemaOutdated: there are no tables of ours.
         """
+        return await self._look(work, "REPEATABLE READ")
 
+    async def watch(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` as ``read`` does, but each of its statements sees what was committed before that statement."""
+        return await self._look(work, "READ COMMITTED")
+
+    async def _look(self, work: Callable[[AsyncConnection], Awaitable[T]], isolation: str) -> T:
         async def once() -> T:
             async with _translated(), self.engine.connect() as connection:
                 await connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    isolation_level=isolation, postgresql_readonly=True
                 )
                 found = await work(connection)
                 await connection.commit()  # after a rollback every prepared statement is forgotten

@@ -73,7 +73,7 @@ async def _processed(
         except _Stale:
             if not trusts_known:
                 raise
-            catalogue.edges.forget()
+            catalogue.edges.forget(batch.trusted)
             trusts_known = False
         else:
             batch.keep_edges()
@@ -120,6 +120,9 @@ class _Batch:
         for ord_, event in enumerate(events):
             key = actor_key(event.namespace, event.actor_id)
             self._queues.setdefault(key, deque()).append((ord_, event))
+        self.trusted: set[EdgeKey] = set()
+        """The edges that it went along because this process knew them."""
+
         self._stored: dict[EdgeKey, Edge] = {}
         self._passing: dict[EdgeKey, Edge] = {}
 
@@ -229,6 +232,8 @@ class _Batch:
     def _edge(self, cohort_id: int, epoch: int, event_type: str) -> Edge | None:
         key = (cohort_id, epoch, event_type)
         known = self._catalogue.edges.find(key) if self._trusts_known else None
+        if known is not None:
+            self.trusted.add(key)
         return known or self._stored.get(key) or self._passing.get(key)
 
     async def _write(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:

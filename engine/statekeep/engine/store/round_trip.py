@@ -97,11 +97,20 @@ def _exchanged(
                 known[key] = preparing[key]
         yield from _next_result(libpq)  # that of the sync
     finally:
-        if libpq.status == pq.ConnStatus.OK:
-            libpq.exit_pipeline_mode()
+        _leave_pipeline(libpq)
     if failure is not None:
         raise failure
     return results
+
+
+def _leave_pipeline(libpq: PGconn) -> None:
+    """Leave the connection as others know it; one that still owes us results is of no use to anybody."""
+    if libpq.status != pq.ConnStatus.OK:
+        return
+    try:
+        libpq.exit_pipeline_mode()
+    except psycopg.OperationalError:
+        libpq.finish()
 
 
 def _send(

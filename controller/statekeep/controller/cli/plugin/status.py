@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from statekeep.controller.cli.plugin.live import Live, read_live
 from statekeep.controller.cli.plugin.options import kubectl
 from statekeep.controller.cli.printable import printable
-from statekeep.controller.cli.tables import preview_tables
+from statekeep.controller.cli.tables import console, preview_tables
 from statekeep.controller.conditions import approval_line
 
 UNSEEN = "the operator has not looked at the last edit yet"
@@ -35,20 +34,6 @@ def status(context: click.Context, name: str | None, *, everywhere: bool) -> Non
     else:
         place = "no namespace has any" if everywhere else f"there are none in namespace {namespace}"
         click.echo(f"No MachineVersions: {place}.")
-
-
-def console() -> Console:
-    """Return a terminal on which the names of others are text, and no line is broken for want of width."""
-    found = Console(markup=False, emoji=False, highlight=False)
-    return (
-        found
-        if found.is_terminal
-        else Console(markup=False, emoji=False, highlight=False, width=UNLIMITED, color_system=None)
-    )
-
-
-UNLIMITED = 10_000
-"""Columns of a file or of a pipe."""
 
 
 def next_step(live: Live) -> str:

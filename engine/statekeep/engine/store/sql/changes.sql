@@ -2,13 +2,9 @@
 -- its machine's lock (and, for an event, its actor's), and keeps it until the change can be seen.
 -- A deployment that met no actor changed nothing: it is no change, and its version may be removed.
 
--- :name drawn
--- The newest position that any transaction has been given; not bound to a snapshot.
-select s.last_value from statekeep.change_position s;
-
 -- :name writers
 -- Who holds a machine's lock now: only they can have positions whose changes cannot be seen yet.
--- To be asked after `drawn`, by a statement of its own.
+-- To be asked after the newest change, by a statement of its own.
 select l.virtualtransaction
   from pg_locks l
  where l.locktype = 'advisory' and l.granted and l.objsubid = 2
