@@ -436,3 +436,22 @@ async def test_the_token_of_the_job_is_sent_to_the_server(repository: Repository
     assert done.status == 1
     assert "Unauthorized" in done.section("loan-2")
     assert set(seen) == {"Bearer secret"}
+
+
+async def test_words_that_kubectl_reads_as_booleans_break_a_file_and_are_named(
+    repository: Repository,
+) -> None:
+    folder = repository.root / "machines"
+    for name, parent in (("child", "parentId: loan-1, "), ("root", "")):
+        (folder / f"{name}.yaml").write_text(
+            f"apiVersion: statekeep.io/v1alpha1\nkind: MachineVersion\nmetadata: {{name: {name}}}\n"
+            f"spec: {{{parent}definition: {{initial: a, states: {{a: {{on: {{yes: b}}}}, b: {{}}}}}}}}\n"
+        )
+    done = await repository.review()
+    assert done.status == 1
+    for name in ("child", "root"):
+        said = done.section(f"machines/{name}.yaml")
+        assert "**1 error:**" in said
+        assert "kubectl reads yes without quotes as true" in said
+        assert "There is no preview to approve" in said
+        assert "statekeep.io/approve" not in said

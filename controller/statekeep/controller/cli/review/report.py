@@ -10,6 +10,7 @@ from typing import assert_never
 
 from statekeep.controller.cli.comment import approval, body, root_sentence, summary
 from statekeep.controller.cli.markdown import code, escaped
+from statekeep.controller.cli.preview import MISREAD
 from statekeep.controller.cli.review.changes import BrokenFile
 from statekeep.controller.cli.review.verdict import (
     FAILURES,
@@ -127,8 +128,9 @@ def _text(verdict: Verdict, detail: _Detail) -> str:
             return _removal(verdict)
         case Failed(_, why):
             return f"**There is no preview:** {_sentence(why)}"
-        case BrokenFile(_, problems):
-            return "\n".join(_problems(problems, detail))
+        case BrokenFile(_, problems, is_misread):
+            why = ["", f"There is no preview to approve: {MISREAD}."] if is_misread else []
+            return "\n".join([*_problems(problems, detail), *why])
         case other:
             assert_never(other)
 
