@@ -116,8 +116,8 @@ def _approved(outcome: Outcome, message: str) -> tuple[bool | None, str, str]:
             return False, "UnknownPreview", message
         case PreviewChanged():
             return False, "PreviewChanged", message
-        case Applying():
-            return True, "Applying", ""
+        case Applying(approved):
+            return True, "Applying", f"preview {approved}"
         case Immutable():
             return None, "Immutable", ""
         case Reinterpreted():
@@ -135,7 +135,8 @@ def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
         case Applied(deployment):
             return True, "Applied", _deployed(deployment)
         case Immutable():
-            return True, "Applied", "as it was applied, not as the manifest has it now"
+            # By this reason the API server knows that the manifest may be edited until it is what was applied.
+            return True, "Immutable", "as it was applied, not as the manifest has it now"
         case Reinterpreted():
             return True, "Applied", "under the release before"
         case DatabaseUnavailable():
@@ -166,8 +167,10 @@ def _message(outcome: Outcome) -> str:
         case PreviewChanged(given, unseen):
             kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
             return _ask(outcome, f"preview {given} did not show {kinds}; nothing was applied; ")
-        case Applying():
+        case Applying(waits=True):
             return "another deployment to the same machine is under way; this one follows"
+        case Applying(approved):
+            return f"preview {approved} is approved and being applied"
         case Applied(deployment):
             return _deployed(deployment)
         case Immutable(fields):

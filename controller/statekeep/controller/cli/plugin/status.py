@@ -65,7 +65,7 @@ def next_step(live: Live) -> str:
         case "PreviewChanged":
             return f"review the new preview: kubectl statekeep approve {live.name}"
         case "Applying":
-            return "wait for the other deployment"
+            return "wait: it is being applied, or is next"
         case "Applied":
             return ""
         case "Immutable":

@@ -129,8 +129,10 @@ def _text(verdict: Verdict, detail: _Detail) -> str:
         case Failed(_, why):
             return f"**There is no preview:** {_sentence(why)}"
         case BrokenFile(_, problems, is_misread):
-            why = ["", f"There is no preview to approve: {MISREAD}."] if is_misread else []
-            return "\n".join([*_problems(problems, detail), *why])
+            lines = [*_problems(problems, detail)]
+            if is_misread:
+                lines += ["", f"There is no preview to approve: {MISREAD}."]
+            return "\n".join(lines)
         case other:
             assert_never(other)
 
