@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.dev.calls import get
 from tests.dev.process import Dev, Watched, statekeep
+
+from statekeep.controller.cli.calls import CallFailed
+from statekeep.controller.cli.demo import demo
+from statekeep.controller.demo.approvals import refuse_early
+from statekeep.controller.manifest.approval import approve
+from statekeep.controller.manifest.folder import read_folder
+from statekeep.engine.ids import PreviewId
 
 ALICE = [
     ("loan-v2", "Migrate", "income_verify"),
@@ -51,6 +59,28 @@ def _story(url: str) -> dict[str, Any]:
         "decisions": decisions,
         "population": sum(one["actors"] for one in get(f"{url}/v1/versions")["versions"]),
     }
+
+
+@pytest.mark.parametrize("way", [[], ["--cluster"]], ids=["a folder", "a cluster"])
+def test_an_approval_that_is_there_already_is_named_with_its_file(
+    way: list[str], examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(examples / "loan", tmp_path / "examples" / "loan")
+    (tmp_path / "crds").mkdir()
+    (tmp_path / "crds" / "machineversions.yaml").touch()
+    file = tmp_path / "examples" / "loan" / "loan-v2.yaml"
+    file.write_text(approve(file.read_text(), "loan-v2", PreviewId("0" * 32)))
+    monkeypatch.chdir(tmp_path)
+    if way:
+        done = CliRunner().invoke(demo, way)
+        said = str(done.exception)
+    else:
+        with pytest.raises(CallFailed) as refused:
+            refuse_early(read_folder(file.parent).sources, applied={"loan-v1"})
+        refuse_early(read_folder(file.parent).sources, applied={"loan-v2"})
+        said = str(refused.value)
+    assert "an approval is there already, for loan-v2 (" in said
+    assert "loan-v2.yaml): remove the annotation statekeep.io/approve first" in said
 
 
 EXPECTED = {

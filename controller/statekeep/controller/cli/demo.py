@@ -46,12 +46,13 @@ def demo(
             )
         asyncio.run(in_a_folder.play(server, running.folder, console))
         return
-    is_given = context.get_parameter_source("url") is not ParameterSource.DEFAULT
+    source = context.get_parameter_source("url")
     options = on_a_cluster.Options(
         namespace=namespace,
         manifests=Path("examples/loan"),
         crd=Path("crds/machineversions.yaml"),
-        server=server if is_given else None,
+        server=server if source is not ParameterSource.DEFAULT else None,
+        named_by="STATEKEEP_SERVER" if source is ParameterSource.ENVIRONMENT else "--server",
         keep=keep,
     )
     logging.getLogger("kopf").setLevel(logging.ERROR)  # it runs in a thread here, and warns of that
