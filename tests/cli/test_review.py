@@ -290,11 +290,18 @@ async def test_a_server_that_does_not_answer_fails_the_job_and_the_comment_says_
     repository: Repository, site: Site
 ) -> None:
     repository.write("loan-2.yaml", manifest("loan-2"))
+    repository.write("loan-3.yaml", manifest("loan-3"))
+    repository.remove("loan-1.yaml")
     done = await site.review(repository, "--server", NOBODY)
     assert done.status == 1
     [comment] = site.comments
     assert "**There is no preview:**" in comment
-    assert "does not answer" in comment
+    assert comment.count("does not answer") == 1
+    assert "with --server or STATEKEEP_SERVER" in comment
+    assert "statekeep dev" not in comment
+    assert (
+        "Not looked at: <code>loan-2</code>, <code>loan-3</code>, <code>loan-1</code>." in comment
+    )
 
 
 async def test_there_is_one_comment_however_often_the_job_runs(

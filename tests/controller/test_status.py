@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.gitops.statuses import DEPLOYMENT, MOVE, NOW, OLD, PREVIEW, PREVIEW_ID
 
+from statekeep.controller.conditions import MAX_MESSAGE_BYTES
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
     Applied,
@@ -13,10 +14,13 @@ from statekeep.controller.standing import (
     AwaitingApproval,
     DatabaseUnavailable,
     Immutable,
+    Invalid,
+    PreviewChanged,
     Standing,
 )
 from statekeep.controller.status import status
-from statekeep.engine.ids import MachineName
+from statekeep.engine.finding import Finding
+from statekeep.engine.ids import MachineName, PreviewId
 from statekeep.engine.routing.preview import Preview
 
 OUTAGE = DatabaseUnavailable("Postgres did not answer")
@@ -66,6 +70,26 @@ def test_a_table_shows_the_preview_until_it_is_applied_and_then_what_was_done() 
 def test_a_database_that_lost_a_migration_does_not_hide_the_new_preview() -> None:
     done = of(Applied(DEPLOYMENT), LATER)
     assert of(AwaitingApproval(None), LATER, done)["summary"]["migrate"] == 5
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        Invalid(tuple(Finding("code", "/spec", "ä" * 300) for _ in range(200))),
+        AwaitingApproval(PreviewId("0" * 100_000)),
+        PreviewChanged(OLD, tuple(replace(MOVE, skipped=("E" * 200, str(n))) for n in range(200))),
+    ],
+    ids=["errors", "an approval of nonsense", "kinds of move"],
+)
+def test_a_long_message_counts_what_it_leaves_out_and_keeps_the_advice(standing: Standing) -> None:
+    message = of(standing, PREVIEW)["conditions"][0]["message"]
+    assert len(message.encode()) <= MAX_MESSAGE_BYTES
+    if isinstance(standing, Invalid):
+        assert message.startswith("200 errors: ")
+        shown = message.count("/spec")
+        assert message.endswith(f"; and {200 - shown} more")
+    else:
+        assert message.endswith(f'statekeep.io/approve: "{PREVIEW_ID}"')
 
 
 def test_an_outage_does_not_take_back_that_a_version_is_applied() -> None:

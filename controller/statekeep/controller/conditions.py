@@ -25,11 +25,13 @@ from statekeep.engine.ids import PreviewId
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.store.deployments import Deployment
 
-MAX_ITEMS = 50
-"""Items of a list that a message repeats."""
+MAX_MESSAGE_BYTES = 4 * 1024
+"""UTF-8 bytes of a message."""
 
-MAX_ITEM = 500
-"""Characters of one of them."""
+MAX_LIST_BYTES = 3 * 1024
+"""Of the items that one repeats, so that what is to be done about them is not cut off."""
+
+MAX_ITEM_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,14 @@ class Condition:
 
     reason: str
     message: str
+    """At most so many bytes as a condition may hold, whatever the names in it."""
 
 
 def conditions(outcome: Outcome) -> list[Condition]:
     """Return every condition, on every path: the first one is the summary."""
     standing = outcome.standing
     reason = type(standing).__name__
-    message = _message(outcome)
+    message = cut(_message(outcome), MAX_MESSAGE_BYTES)
     ready = isinstance(standing, Applied)
     reconciling = isinstance(standing, Applying | DatabaseUnavailable)
     stalled = isinstance(standing, Invalid | Immutable | Reinterpreted)
@@ -157,7 +160,10 @@ def _message(outcome: Outcome) -> str:
             return f"the parent {parent} {state}"
         case AwaitingApproval(given):
             return _ask(
-                outcome, "" if given is None else f"{given} is no preview of this version; "
+                outcome,
+                ""
+                if given is None
+                else f"{cut(given, MAX_ITEM_BYTES)} is no preview of this version; ",
             )
         case PreviewChanged(given, (), other_semantics=True):
             why = "is of a release that gives definitions another meaning, so its approval does not count"
@@ -214,6 +220,25 @@ def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
     '2 errors: a; b'
     """
     noun = one if len(items) == 1 else many or one + "s"
-    shown = "; ".join(item[:MAX_ITEM] for item in items[:MAX_ITEMS])
-    rest = f"; and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""
-    return f"{len(items)} {noun}: {shown}{rest}"
+    shown: list[str] = []
+    room = MAX_LIST_BYTES
+    for item in items:
+        text = cut(item, MAX_ITEM_BYTES)
+        room -= len(text.encode()) + 2
+        if room < 0:
+            break
+        shown.append(text)
+    rest = [f"and {len(items) - len(shown)} more"] if len(shown) < len(items) else []
+    return f"{len(items)} {noun}: {'; '.join([*shown, *rest])}"
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, or as much of it as fits into so many bytes of UTF-8.
+
+    >>> cut("häßlich", 8)
+    'häß…'
+    """
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - len("…".encode())].decode(errors="ignore") + "…"

@@ -31,11 +31,8 @@ MAX_ROWS = 50
 MAX_LIST_BYTES = 12 * 1024
 """Bytes of JSON of one such list, so that the whole stays under 64 KB whatever the names."""
 
-MAX_MESSAGE_BYTES = 4 * 1024
-"""UTF-8 bytes of a condition's message."""
-
 MAX_TEXT = 500
-"""Characters of one detail, or of one finding in a message."""
+"""Characters of one detail, or of one finding."""
 
 
 def status(
@@ -67,7 +64,7 @@ def status(
             "type": condition.type,
             "status": value,
             "reason": condition.reason,
-            "message": _cut(condition.message),
+            "message": condition.message,
             "lastTransitionTime": since or timestamp(now),
         }
         if generation is not None:
@@ -182,18 +179,6 @@ def _bounded(rows: Sequence[JsonObject], most: int) -> list[JsonValue]:
             break
         kept.append(row)
     return kept
-
-
-def _cut(message: str) -> str:
-    """Return the message, or as much of it as a condition may hold.
-
-    >>> len(_cut("x" * 10_000).encode()) <= MAX_MESSAGE_BYTES
-    True
-    """
-    encoded = message.encode()
-    if len(encoded) <= MAX_MESSAGE_BYTES:
-        return message
-    return encoded[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def preview_document(outcome: Outcome) -> JsonObject:

@@ -1,6 +1,7 @@
 """``statekeep operator``: keeps running in a cluster."""
 
 import asyncio
+import re
 import signal
 import socket
 
@@ -9,6 +10,8 @@ import click
 from statekeep.controller.cli.daemon import health_host_option, health_port_option, logs_option
 from statekeep.controller.cli.database import database_url, keyless
 from statekeep.controller.logs import log_as
+from statekeep.controller.manifest.findings import quoted
+from statekeep.controller.manifest.schema import LABEL
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace
@@ -18,8 +21,22 @@ REFRESH_S = 15.0
 SWEEP_S = 60.0
 WORKERS = 4
 
+MAX_NAMESPACE = 63
+"""Characters of a DNS label."""
+
 SPARE_CONNECTIONS = 2
 """For a probe and a sweep, beside those of the turns."""
+
+
+def _namespaces(_: click.Context, __: click.Parameter, value: str) -> tuple[Namespace, ...]:
+    """Return the names in a list; whether there are such namespaces, and will be, is another question."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        if len(name) > MAX_NAMESPACE or not re.fullmatch(LABEL, name):
+            raise click.BadParameter(
+                f"{quoted(name)} cannot be a namespace: lowercase letters, digits and '-', at most {MAX_NAMESPACE}"
+            )
+    return tuple(map(Namespace, dict.fromkeys(names)))
 
 
 @click.command()
@@ -28,6 +45,7 @@ SPARE_CONNECTIONS = 2
     "--namespaces",
     envvar="STATEKEEP_NAMESPACES",
     default="",
+    callback=_namespaces,
     help="Those to look after, separated by commas.  [default: all]",
 )
 @health_host_option
@@ -65,7 +83,7 @@ SPARE_CONNECTIONS = 2
 )
 def operator(
     url: str,
-    namespaces: str,
+    namespaces: tuple[Namespace, ...],
     health_host: str,
     health_port: int,
     refresh: float,
@@ -81,7 +99,7 @@ def operator(
     log_as(logs)
     settings = Settings(
         identity=identity,
-        namespaces=tuple(Namespace(name.strip()) for name in namespaces.split(",") if name.strip()),
+        namespaces=namespaces,
         refresh_s=refresh,
         sweep_s=sweep,
         health_host=health_host,

@@ -78,6 +78,14 @@ class Rounds:
         for resource in found:
             self._index.put(resource)
             self._queue.add(resource.key)
+        here = {resource.key.namespace for resource in found}
+        if empty := [name for name in self._settings.namespaces if name not in here]:
+            # Whether there are such namespaces is more than an operator may ask.
+            log.warning(
+                "no MachineVersions yet in %s: those that come are looked after; if no namespace has that name, mend "
+                "--namespaces",
+                ", ".join(empty),
+            )
 
     async def refresh(self) -> None:
         """Give turns to those that wait, for ever."""

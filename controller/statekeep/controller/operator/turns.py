@@ -14,7 +14,7 @@ from statekeep.controller.manifest.errors import ManifestInvalid
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.operator.cluster import Cluster
-from statekeep.controller.operator.decision import Announcement, Decision, decide
+from statekeep.controller.operator.decision import Announcement, Decision, decide, held
 from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.events import event_document
 from statekeep.controller.operator.index import Index
@@ -91,9 +91,10 @@ class Turns:
             await self._withdraw(key)
             return True
         self._note(resource)
-        if (
-            resource.deleting
-        ):  # somebody's finalizer holds it; what it asks for is not wanted any more
+        if resource.deleting:  # what it asks for is not wanted any more
+            if (status := held(resource)) is not None:
+                self._note(await self._cluster.write_status(resource, status))
+                self._metrics.status_writes.inc()
             return True
         told = resource
 

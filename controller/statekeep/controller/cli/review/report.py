@@ -21,6 +21,7 @@ from statekeep.controller.cli.review.verdict import (
     ParentFirst,
     Previewed,
     Removed,
+    Unasked,
     Verdict,
 )
 from statekeep.controller.manifest.problem import Problem
@@ -97,6 +98,8 @@ def _section(verdict: Verdict, detail: _Detail) -> str:
     match verdict:
         case BrokenFile(path):
             name = code(path, MAX_NAME)
+        case Unasked():
+            name = "The server"
         case other:
             manifest = other.manifest
             where = f" in {code(manifest.namespace, MAX_NAME)}" if manifest.namespace else ""
@@ -128,6 +131,11 @@ def _text(verdict: Verdict, detail: _Detail) -> str:
             return _removal(verdict)
         case Failed(_, why):
             return f"**There is no preview:** {_sentence(why)}"
+        case Unasked(manifests, why):
+            names = ", ".join(code(one.name, MAX_NAME) for one in manifests[:MAX_PROBLEMS])
+            more = len(manifests) - MAX_PROBLEMS
+            rest = f" and {more:,} more" if more > 0 else ""
+            return f"**There is no preview:** {_sentence(why)}\n\nNot looked at: {names}{rest}."
         case BrokenFile(_, problems, is_misread):
             lines = [*_problems(problems, detail)]
             if is_misread:
