@@ -22,7 +22,7 @@ def test_what_cannot_be_a_namespace_is_refused(name: str) -> None:
         operator, ["--database-url", NOWHERE, "--namespaces", f"loans, {name}"]
     )
     assert done.exit_code == 2
-    assert "cannot be a namespace" in done.output
+    assert "a namespace is a DNS label" in done.output
 
 
 @emulated

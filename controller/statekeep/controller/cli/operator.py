@@ -1,17 +1,16 @@
 """``statekeep operator``: keeps running in a cluster."""
 
 import asyncio
-import re
 import signal
 import socket
 
 import click
 
+from statekeep.controller.api.requests import NAMESPACE_RULE, is_namespace
 from statekeep.controller.cli.daemon import health_host_option, health_port_option, logs_option
 from statekeep.controller.cli.database import database_url, keyless
 from statekeep.controller.logs import log_as
 from statekeep.controller.manifest.findings import quoted
-from statekeep.controller.manifest.schema import LABEL
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace
@@ -21,9 +20,6 @@ REFRESH_S = 15.0
 SWEEP_S = 60.0
 WORKERS = 4
 
-MAX_NAMESPACE = 63
-"""Characters of a DNS label."""
-
 SPARE_CONNECTIONS = 2
 """For a probe and a sweep, beside those of the turns."""
 
@@ -32,10 +28,8 @@ def _namespaces(_: click.Context, __: click.Parameter, value: str) -> tuple[Name
     """Return the names in a list; whether there are such namespaces, and will be, is another question."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     for name in names:
-        if len(name) > MAX_NAMESPACE or not re.fullmatch(LABEL, name):
-            raise click.BadParameter(
-                f"{quoted(name)} cannot be a namespace: lowercase letters, digits and '-', at most {MAX_NAMESPACE}"
-            )
+        if not is_namespace(name):
+            raise click.BadParameter(f"{quoted(name)}: {NAMESPACE_RULE}")
     return tuple(map(Namespace, dict.fromkeys(names)))
 
 
