@@ -1,5 +1,6 @@
 """The whole demonstration, once in one go and once killed again and again."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -61,26 +62,39 @@ def _story(url: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("way", [[], ["--cluster"]], ids=["a folder", "a cluster"])
-def test_an_approval_that_is_there_already_is_named_with_its_file(
-    way: list[str], examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def approved(examples: Path, tmp_path: Path) -> Path:
+    """A checkout in which loan-v2 has been approved."""
     shutil.copytree(examples / "loan", tmp_path / "examples" / "loan")
     (tmp_path / "crds").mkdir()
     (tmp_path / "crds" / "machineversions.yaml").touch()
     file = tmp_path / "examples" / "loan" / "loan-v2.yaml"
     file.write_text(approve(file.read_text(), "loan-v2", PreviewId("0" * 32)))
-    monkeypatch.chdir(tmp_path)
-    if way:
-        done = CliRunner().invoke(demo, way)
-        said = str(done.exception)
-    else:
-        with pytest.raises(CallFailed) as refused:
-            refuse_early(read_folder(file.parent).sources, applied={"loan-v1"})
-        refuse_early(read_folder(file.parent).sources, applied={"loan-v2"})
-        said = str(refused.value)
-    assert "an approval is there already, for loan-v2 (" in said
-    assert "loan-v2.yaml): remove the annotation statekeep.io/approve first" in said
+    return tmp_path
+
+
+EARLY = "an approval is there already, for loan-v2 ("
+
+
+def test_an_approval_that_is_not_applied_yet_is_named_with_its_file(approved: Path) -> None:
+    sources = read_folder(approved / "examples" / "loan").sources
+    with pytest.raises(CallFailed, match=re.escape(EARLY)) as refused:
+        refuse_early(sources, applied={"loan-v1"})
+    assert "loan-v2.yaml): remove the annotation statekeep.io/approve first" in str(refused.value)
+    refuse_early(sources, applied={"loan-v2"})
+
+
+def test_no_story_is_told_on_a_cluster_where_an_approval_is_there_already(
+    approved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl = approved / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.touch(mode=0o755)  # it is looked for, and not run
+    monkeypatch.setenv("PATH", str(kubectl.parent))
+    monkeypatch.chdir(approved)
+    done = CliRunner().invoke(demo, ["--cluster"])
+    assert str(done.exception).startswith(EARLY)
+    assert done.output == ""
 
 
 EXPECTED = {

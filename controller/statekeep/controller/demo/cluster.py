@@ -51,13 +51,13 @@ class Options:
 
 async def play(options: Options, console: Console) -> None:
     """Set the stage, tell the story, take the stage down."""
+    admin, kubectl = Kubectl(console), Kubectl(console, options.namespace)
     for path in (options.manifests, options.crd):
         if not path.exists():
             raise CallFailed(
                 f"{path} is not there; play from the root of a checkout: make demo-cluster"
             )
     refuse_early(read_folder(options.manifests).sources)
-    admin, kubectl = Kubectl(console), Kubectl(console, options.namespace)
     context = await _context(admin)
     console.print(
         f"On the cluster of the context {context}, in a namespace of its own:", markup=False

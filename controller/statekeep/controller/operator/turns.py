@@ -56,7 +56,7 @@ class Turns:
         self._metrics = metrics
         self._schema_is_ours = False
         self._outages: dict[Key, tuple[int | None, str]] = {}
-        """The generation of each object whose status we have given up on for want of a database, and why."""
+        """Of which generation of each object we have said that we reach no database, and why."""
 
     async def work(self) -> None:
         """Give turns for ever; several of these may run at once."""
@@ -109,6 +109,8 @@ class Turns:
         if self._is_repetition(told, outcome):
             return False
         _, decision = await self._write(told, outcome)
+        if isinstance(outcome.standing, DatabaseUnavailable):
+            self._outages[key] = _said(resource, outcome.standing)
         return not decision.again
 
     async def _write(self, resource: Resource, outcome: Outcome) -> tuple[Resource, Decision]:
@@ -128,14 +130,12 @@ class Turns:
         Two operators, one of them without its database, would else write against each other for ever.
         """
         match outcome.standing:
-            case DatabaseUnavailable(problem):
-                said = resource.generation, problem
+            case DatabaseUnavailable(problem) as outage:
+                is_said = self._outages.get(resource.key) == _said(resource, outage)
             case _:
                 self._outages.pop(resource.key, None)
                 return False
-        is_repeated = self._outages.get(resource.key) == said
-        self._outages[resource.key] = said
-        if is_repeated and ready_reason(resource.status) != DatabaseUnavailable.__name__:
+        if is_said and ready_reason(resource.status) != DatabaseUnavailable.__name__:
             log.warning(
                 "%s is looked after by another operator too; ours: %s", resource.key, problem
             )
@@ -218,3 +218,7 @@ class Turns:
             await self._cluster.post_event(resource.key.namespace, event)
         except ClusterUnavailable as error:
             log.warning("the Event for %s was not posted: %s", resource.key, error)
+
+
+def _said(resource: Resource, outage: DatabaseUnavailable) -> tuple[int | None, str]:
+    return resource.generation, outage.problem
