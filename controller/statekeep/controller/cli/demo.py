@@ -13,6 +13,7 @@ from statekeep.controller.cli.calls import CallFailed, Server, server_option
 from statekeep.controller.demo import cluster as on_a_cluster
 from statekeep.controller.demo import folder as in_a_folder
 from statekeep.controller.dev import workspace
+from statekeep.controller.operator.rounds import EMPTY
 
 
 @click.command()
@@ -56,6 +57,7 @@ def demo(
         keep=keep,
     )
     logging.getLogger("kopf").setLevel(logging.ERROR)  # it runs in a thread here, and warns of that
+    logging.getLogger(EMPTY).setLevel(logging.ERROR)  # the namespace is new
     asyncio.run(_until_interrupted(options, console))
 
 
