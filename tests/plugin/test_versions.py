@@ -151,6 +151,17 @@ def test_the_preview_is_that_of_the_status(kubernetes: Kubernetes, plugin: Plugi
     assert plugin("preview").status == plugin("preview", "x", "--format", "markdown").status == 2
 
 
+def test_a_manifest_whose_words_kubectl_reads_as_booleans_is_not_previewed(
+    plugin: Plugin, tmp_path: Path
+) -> None:
+    file = tmp_path / "loan-2.yaml"
+    file.write_text(MANIFEST.replace("{a: {}}", "{a: {on: {YES: a}}}"))
+    done = plugin("preview", "-f", str(file), "--server", "http://127.0.0.1:9")
+    assert done.status == 1
+    assert "error[yaml-ambiguous] /spec/definition/states/a/on/YES" in done.out
+    assert "there is no preview of loan-2: kubectl reads these words" in done.err
+
+
 def test_an_approval_shows_what_it_approves_and_asks(
     kubernetes: Kubernetes, plugin: Plugin
 ) -> None:
