@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.store.conftest import NAMESPACE, World
 from tests.store.definitions import LOAN_1, LOAN_2
 
@@ -189,3 +190,28 @@ async def test_the_file_may_be_given_as_an_option_and_hold_several(
     out, _ = await process.communicate()
     assert process.returncode == 0
     assert b"To approve loan-3" in out
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "json"])
+@pytest.mark.parametrize("parent", ["", "parentId: loan-1, "], ids=["a root", "a child"])
+def test_words_that_kubectl_reads_as_booleans_are_pointed_at_and_nothing_is_offered_to_approve(
+    form: str, parent: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "quotes.yaml"
+    file.write_text(
+        "apiVersion: statekeep.io/v1alpha1\nkind: MachineVersion\nmetadata: {name: loan-2}\n"
+        f"spec: {{{parent}definition: {{initial: a, states: {{a: {{on: {{YES: b, on: b}}}}, b: {{}}}}}}}}\n"
+    )
+    done = CliRunner().invoke(
+        preview.preview, [str(file), "--format", form, "--server", "http://127.0.0.1:9"]
+    )
+    assert done.exit_code == 1
+    assert (
+        "error[yaml-ambiguous] /spec/definition/states/a/on/YES: kubectl reads YES" in done.output
+    )
+    assert "/spec/definition/states/a/on/on: kubectl reads on" in done.output
+    assert (
+        "states/a/on: " not in done.output
+    )  # the key of a state's events is understood either way
+    assert "there is no preview of loan-2" in done.output
+    assert "approve:" not in done.output

@@ -290,11 +290,18 @@ async def test_a_server_that_does_not_answer_fails_the_job_and_the_comment_says_
     repository: Repository, site: Site
 ) -> None:
     repository.write("loan-2.yaml", manifest("loan-2"))
+    repository.write("loan-3.yaml", manifest("loan-3"))
+    repository.remove("loan-1.yaml")
     done = await site.review(repository, "--server", NOBODY)
     assert done.status == 1
     [comment] = site.comments
     assert "**There is no preview:**" in comment
-    assert "does not answer" in comment
+    assert comment.count("does not answer") == 1
+    assert "with --server or STATEKEEP_SERVER" in comment
+    assert "statekeep dev" not in comment
+    assert (
+        "Not looked at: <code>loan-2</code>, <code>loan-3</code>, <code>loan-1</code>." in comment
+    )
 
 
 async def test_there_is_one_comment_however_often_the_job_runs(
@@ -436,3 +443,22 @@ async def test_the_token_of_the_job_is_sent_to_the_server(repository: Repository
     assert done.status == 1
     assert "Unauthorized" in done.section("loan-2")
     assert set(seen) == {"Bearer secret"}
+
+
+async def test_words_that_kubectl_reads_as_booleans_break_a_file_and_are_named(
+    repository: Repository,
+) -> None:
+    folder = repository.root / "machines"
+    for name, parent in (("child", "parentId: loan-1, "), ("root", "")):
+        (folder / f"{name}.yaml").write_text(
+            f"apiVersion: statekeep.io/v1alpha1\nkind: MachineVersion\nmetadata: {{name: {name}}}\n"
+            f"spec: {{{parent}definition: {{initial: a, states: {{a: {{on: {{yes: b}}}}, b: {{}}}}}}}}\n"
+        )
+    done = await repository.review()
+    assert done.status == 1
+    for name in ("child", "root"):
+        said = done.section(f"machines/{name}.yaml")
+        assert "**1 error:**" in said
+        assert "kubectl reads yes without quotes as true" in said
+        assert "There is no preview to approve" in said
+        assert "statekeep.io/approve" not in said

@@ -57,6 +57,10 @@ class ApiServer:
             self.ask("GET", CRDS)
         except Refused:
             self._owns_crd = True
+        self.introduce()
+
+    def introduce(self) -> None:
+        """Make our API known, or known again."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
         self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRD))
         until(self.is_serving, "our API")

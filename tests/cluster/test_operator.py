@@ -1,14 +1,16 @@
 """The operator against an API server that refuses, dies, forgets and comes back."""
 
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.api_server import ApiServer
+from tests.cluster.api_server import CRDS, ApiServer
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.found import found
 from tests.operator.objects import Refused
-from tests.operator.patience import until
+from tests.operator.patience import PATIENCE_S, until
 from tests.operator.process import Operator
 from tests.operator.story import Story, begin
 from tests.store.definitions import LOAN_1, LOAN_2
@@ -156,6 +158,36 @@ def test_a_watch_whose_past_is_forgotten_begins_anew(
     apart.apply("v4", parentId="v1", definition=LOAN_2)
     apart.becomes("v4", "AwaitingApproval")
     assert own.process.poll() is None
+
+
+@pytest.mark.usefixtures("plane")
+def test_an_operator_whose_definition_is_deleted_ends_and_the_next_one_waits_for_it(
+    database: Database, database_url: str
+) -> None:
+    # On a cluster of its own: the objects of every story would go with the definition.
+    with tempfile.TemporaryDirectory(prefix="statekeep-cluster-") as name, found(Path(name)) as way:
+        server = ApiServer(way[0], Path(name))
+        server.begin()
+        [namespace] = server.namespaces(1)
+        story = begin(server, database, namespace)
+        config = server.kubeconfig(Path(name, "operator"))
+        scope = server.scope([namespace])
+        operators = [Operator(config, database_url, *scope)]
+        try:
+            story.apply("v1", definition=LOAN_1)
+            story.becomes("v1", "Applied")
+            server.ask("DELETE", CRDS)
+            assert operators[0].process.wait(PATIENCE_S) == 1
+            operators.append(Operator(config, database_url, *scope))
+            until(lambda: "the cluster does not know" in operators[1].log, "the complaint")
+            server.introduce()
+            story.apply("v1", definition=LOAN_1)
+            story.becomes("v1", "Applied")
+        finally:
+            for operator in operators:
+                operator.kill()
+            server.close()
+    assert "the watch has ended: the cluster does not know MachineVersions" in operators[0].log
 
 
 @pytest.mark.usefixtures("everywhere")

@@ -55,7 +55,10 @@ class Desk:
                 "message": "",
                 "lastTransitionTime": "2026-01-02T03:04:05Z",
             }
-            for kind, reason in (("Ready", ready), ("Applied", "Applied"))
+            for kind, reason in (
+                ("Ready", ready),
+                ("Applied", "Immutable" if ready == "Immutable" else "Applied"),
+            )
         ]
         self.api_server.write_status((self.namespace, self.name), {"conditions": conditions})
 
@@ -155,6 +158,13 @@ def test_what_is_applied_is_frozen(desk: Desk, edit: str) -> None:
     )
     with pytest.raises(Refused, match=message):
         desk.apply(**CHILD | fields)
+
+
+def test_an_outage_of_the_database_does_not_lift_it(desk: Desk) -> None:
+    desk.apply(**CHILD)
+    desk.stand("True", ready="DatabaseUnavailable")
+    with pytest.raises(Refused, match="its definition cannot change"):
+        desk.apply(**CHILD | {"definition": LOAN_2})
 
 
 @pytest.mark.parametrize("edit", EDITS)

@@ -49,14 +49,14 @@ def may(api_server: ApiServer, namespace: str, what: Object) -> bool:
 def test_a_token_is_good_for_its_audience_and_for_no_other(
     api_server: ApiServer, untended: str
 ) -> None:
-    api_server.add_account(untended, "backend")
-    token = api_server.token(untended, "backend", audience="statekeep")
+    api_server.add_account(untended, "somebody")
+    token = api_server.token(untended, "somebody", audience="statekeep")
     known = review(api_server, token, "statekeep")
     assert known["authenticated"] is True
     assert known["audiences"] == ["statekeep"]
-    assert known["user"]["username"] == f"system:serviceaccount:{untended}:backend"
+    assert known["user"]["username"] == f"system:serviceaccount:{untended}:somebody"
     assert "authenticated" not in review(api_server, token, "somebody-else")
-    default = api_server.token(untended, "backend")
+    default = api_server.token(untended, "somebody")
     assert "authenticated" not in review(api_server, default, "statekeep")
 
 

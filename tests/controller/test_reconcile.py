@@ -1,11 +1,12 @@
 """Where a version stands: every reason of ``Ready``, reached over a real store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 from tests.conftest import KEYS
 from tests.store.conftest import NAMESPACE, World
 from tests.store.definitions import LOAN_1, LOAN_2
@@ -15,7 +16,7 @@ from statekeep.controller.lineage import roots_of
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.manifest.parse import parse
-from statekeep.controller.reconcile import Outcome, reconcile
+from statekeep.controller.reconcile import Outcome, Tell, reconcile, tell_nobody
 from statekeep.controller.standing import (
     Applied,
     Applying,
@@ -33,7 +34,7 @@ from statekeep.engine.json import JsonObject
 from statekeep.engine.store import locks, versions
 from statekeep.engine.store.database import Database, connect
 
-Reconcile = Callable[..., Awaitable[Outcome]]
+Reconcile = Callable[..., Coroutine[Any, Any, Outcome]]
 
 
 @pytest.fixture
@@ -50,6 +51,7 @@ def submit(database: Database) -> Reconcile:
         *,
         approve: str | None = None,
         parents: Mapping[VersionName, VersionName | None] | None = None,
+        tell: Tell = tell_nobody,
         **spec: Any,
     ) -> Outcome:
         annotations: JsonObject = {} if approve is None else {APPROVE_ANNOTATION: approve}
@@ -61,7 +63,7 @@ def submit(database: Database) -> Reconcile:
                 "spec": spec,
             }
         )
-        return await reconcile(manifest, parents or {}, database)
+        return await reconcile(manifest, parents or {}, database, tell=tell)
 
     return submit
 
@@ -275,12 +277,35 @@ async def test_another_deployment_under_way_is_waited_for(submit: Reconcile, wor
         return await submit("v2", **spec)
 
     outcome = await world.database.transact(meanwhile)
-    assert outcome.standing == Applying()
+    assert outcome.preview is not None
+    assert outcome.standing == Applying(outcome.preview.id, waits=True)
     assert isinstance((await submit("v2", **spec)).standing, Applied)
 
 
-async def test_a_database_that_does_not_answer_is_said_so() -> None:
-    database = connect("postgresql://nobody@127.0.0.1:1/nothing", KEYS)
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            {"database": "nothing"},
+            'refused (database nothing at {}): database "nothing" does not exist',
+        ),
+        (
+            {"username": "nobody", "password": "secret"},
+            'refused (database {1} at {0}): role "nobody" does not exist',
+        ),
+        (
+            {"host": "127.0.0.1", "port": 1, "query": {}},
+            "did not answer (database {1} at 127.0.0.1:1): ",
+        ),
+    ],
+    ids=["no such database", "no such user", "nobody listens"],
+)
+async def test_what_postgres_says_of_us_is_repeated_without_the_password(
+    database_url: str, change: Any, why: str
+) -> None:
+    there = make_url(database_url)
+    url = there.set(**change).render_as_string(hide_password=False)
+    database = connect(url, KEYS)
     manifest = parse(
         {
             "apiVersion": "statekeep.io/v1alpha1",
@@ -290,8 +315,13 @@ async def test_a_database_that_does_not_answer_is_said_so() -> None:
         }
     )
     outcome = await reconcile(manifest, {}, database)
-    assert outcome.standing == DatabaseUnavailable()
     await database.close()
+    assert isinstance(outcome.standing, DatabaseUnavailable)
+    assert (
+        f"Postgres {why.format(there.query.get('host'), there.database)}"
+        in outcome.standing.problem
+    )
+    assert "secret" not in outcome.standing.problem
 
 
 async def test_warnings_say_which_events_of_an_ancestor_are_lost(submit: Reconcile) -> None:
@@ -302,7 +332,7 @@ async def test_warnings_say_which_events_of_an_ancestor_are_lost(submit: Reconci
 
 
 def test_a_condition_keeps_its_time_until_it_changes() -> None:
-    outcome = Outcome(DatabaseUnavailable(), None)
+    outcome = Outcome(DatabaseUnavailable("Postgres did not answer"), None)
     first = status(outcome, generation=1, previous=None, now=datetime(2026, 1, 1, tzinfo=UTC))
     second = status(outcome, generation=1, previous=first, now=datetime(2026, 1, 2, tzinfo=UTC))
     assert first == second
@@ -317,6 +347,29 @@ def test_a_condition_keeps_its_time_until_it_changes() -> None:
     times = {row["type"]: row["lastTransitionTime"] for row in conditions if isinstance(row, dict)}
     assert times["Ready"] == "2026-01-03T00:00:00Z"
     assert times["Stalled"] == "2026-01-01T00:00:00Z"
+
+
+async def test_a_deployment_that_waits_for_a_lock_is_told_of_while_it_does(
+    submit: Reconcile, world: World
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    told: asyncio.Queue[Outcome] = asyncio.Queue()
+
+    async def meanwhile(connection: Any) -> asyncio.Task[Outcome]:
+        root = await versions.find(connection, NAMESPACE, VersionName("v1"))
+        assert root is not None
+        await locks.share_machine(connection, root.machine_id)
+        spec = {"parentId": "v1", "definition": LOAN_2, "approval": "Automatic"}
+        going = asyncio.create_task(submit("v2", tell=told.put, **spec))
+        outcome = await asyncio.wait_for(told.get(), 30)
+        assert outcome.preview is not None
+        assert outcome.standing == Applying(outcome.preview.id, waits=False)
+        assert ready(outcome)[:2] == ("False", "Applying")
+        return going
+
+    going = await world.database.transact(meanwhile)
+    assert isinstance((await going).standing, Applied)
+    assert told.empty()
 
 
 async def test_of_two_roots_that_are_declared_together_neither_is_applied(

@@ -1,12 +1,21 @@
 """The whole demonstration, once in one go and once killed again and again."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.dev.calls import get
 from tests.dev.process import Dev, Watched, statekeep
+
+from statekeep.controller.cli.calls import CallFailed
+from statekeep.controller.cli.demo import demo
+from statekeep.controller.demo.approvals import refuse_early
+from statekeep.controller.manifest.approval import approve
+from statekeep.controller.manifest.folder import read_folder
+from statekeep.engine.ids import PreviewId
 
 ALICE = [
     ("loan-v2", "Migrate", "income_verify"),
@@ -51,6 +60,41 @@ def _story(url: str) -> dict[str, Any]:
         "decisions": decisions,
         "population": sum(one["actors"] for one in get(f"{url}/v1/versions")["versions"]),
     }
+
+
+@pytest.fixture
+def approved(examples: Path, tmp_path: Path) -> Path:
+    """A checkout in which loan-v2 has been approved."""
+    shutil.copytree(examples / "loan", tmp_path / "examples" / "loan")
+    (tmp_path / "crds").mkdir()
+    (tmp_path / "crds" / "machineversions.yaml").touch()
+    file = tmp_path / "examples" / "loan" / "loan-v2.yaml"
+    file.write_text(approve(file.read_text(), "loan-v2", PreviewId("0" * 32)))
+    return tmp_path
+
+
+EARLY = "an approval is there already, for loan-v2 ("
+
+
+def test_an_approval_that_is_not_applied_yet_is_named_with_its_file(approved: Path) -> None:
+    sources = read_folder(approved / "examples" / "loan").sources
+    with pytest.raises(CallFailed, match=re.escape(EARLY)) as refused:
+        refuse_early(sources, applied={"loan-v1"})
+    assert "loan-v2.yaml): remove the annotation statekeep.io/approve first" in str(refused.value)
+    refuse_early(sources, applied={"loan-v2"})
+
+
+def test_no_story_is_told_on_a_cluster_where_an_approval_is_there_already(
+    approved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl = approved / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.touch(mode=0o755)  # it is looked for, and not run
+    monkeypatch.setenv("PATH", str(kubectl.parent))
+    monkeypatch.chdir(approved)
+    done = CliRunner().invoke(demo, ["--cluster"])
+    assert str(done.exception).startswith(EARLY)
+    assert done.output == ""
 
 
 EXPECTED = {

@@ -52,13 +52,14 @@ STANDINGS: dict[str, Standing] = {
     "approved by an id that never was": AwaitingApproval(OLD),
     "approved, then moves came up": PreviewChanged(OLD, (MOVE,)),
     "approved, then edited": PreviewChanged(OLD, ()),
-    "waiting for another deployment": Applying(),
+    "waiting for another deployment": Applying(PREVIEW_ID, waits=True),
+    "being applied": Applying(PREVIEW_ID, waits=False),
     "a root": Applied(None),
     "a deployment": Applied(DEPLOYMENT),
     "edited once applied": Immutable(("definition",)),
     "approved under another release": PreviewChanged(OLD, (), other_semantics=True),
     "read by another release": Reinterpreted(("in fee, PAY led to review and would lead to fee",)),
-    "without a database": DatabaseUnavailable(),
+    "without a database": DatabaseUnavailable("Postgres did not answer"),
 }
 
 _PREVIEWED = (AwaitingApproval, PreviewChanged, Applying)
@@ -90,7 +91,9 @@ def version(standing: Standing, **metadata: Any) -> Any:
 
 def fresh(**metadata: Any) -> Any:
     """Return the object as it is right after it was applied: its status is the schema's default."""
-    return version(DatabaseUnavailable(), **metadata) | {"status": {"observedGeneration": -1}}
+    return version(DatabaseUnavailable("Postgres did not answer"), **metadata) | {
+        "status": {"observedGeneration": -1}
+    }
 
 
 def edited(standing: Standing) -> Any:

@@ -139,7 +139,8 @@ class Objects:
         old = self._objects.get(name)
         self._check(new)
         before = {} if old is None else old["metadata"]
-        edited = old is None or old["spec"] != new["spec"]
+        deleted = "deletionTimestamp" in new["metadata"] and "deletionTimestamp" not in before
+        edited = old is None or old["spec"] != new["spec"] or deleted
         new["metadata"] = new["metadata"] | {
             "uid": before.get("uid") or str(uuid.uuid4()),
             "creationTimestamp": before.get("creationTimestamp") or _now(),

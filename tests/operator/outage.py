@@ -11,6 +11,7 @@ class Way:
     """A TCP port on loopback that leads to the Unix socket of a database URL."""
 
     def __init__(self, database_url: str) -> None:
+        self.database_url = database_url
         address = make_url(database_url)
         self._proxy = Proxy(Random(0), Path(str(address.query["host"]), ".s.PGSQL.5432"))
         there = address.difference_update_query(["host"]).set(

@@ -136,6 +136,16 @@ def test_children_learn_that_their_parent_went(story: Story) -> None:
     story.becomes("v3", "AwaitingParent", saying="not known")
 
 
+def test_an_applied_object_that_somebody_holds_in_deletion_is_seen(story: Story) -> None:
+    story.apply("v1", definition=LOAN_1)
+    before = story.becomes("v1", "Applied")
+    story.kubernetes.mark_deleted((story.namespace, "v1"))
+    generation = before["observedGeneration"] + 1
+    until(lambda: story.status("v1")["observedGeneration"] == generation, "the deletion seen")
+    assert story.ready("v1")[:2] == ("True", "Applied")
+    assert {row["observedGeneration"] for row in story.status("v1")["conditions"]} == {generation}
+
+
 def test_an_object_that_somebody_holds_in_deletion_is_left_alone(
     story: Story, operator: Operator
 ) -> None:

@@ -28,6 +28,7 @@ def pointed_at(definition: Any) -> list[str]:
         ({"states": {"a": {"states": {"true": {}}}}}, ["/states/a/states/true"]),
         ({"states": {"a/b": {"states": {"true": {}}}}}, ["/states/a~1b/states/true"]),
         ({"states": ["true"], "on": True}, []),
+        ({"context": {"false": 1, "b": [{"true": 2}]}}, ["/context/false", "/context/b/0/true"]),
     ],
     ids=[
         "words",
@@ -37,9 +38,10 @@ def pointed_at(definition: Any) -> list[str]:
         "a state",
         "below a name with a slash",
         "what is no mapping",
+        "keys of the context",
     ],
 )
-def test_names_of_states_and_events_are_pointed_at(definition: Any, places: list[str]) -> None:
+def test_names_are_pointed_at(definition: Any, places: list[str]) -> None:
     assert pointed_at(definition) == places
 
 
@@ -55,6 +57,7 @@ def test_a_version_that_lost_its_quotes_is_told_the_cause_and_the_cure(story: St
         "/spec/definition/states/true",
         "/spec/definition/states/false/on/GO",
     }
+    assert not any("try initial" in error["message"] for error in errors)
     quoted: Any = {"off": {"true": {"GO": "on"}}, "on": {"type": "final"}}
     story.apply("v1", definition={"initial": "off", "states": quoted})
     assert "warnings" not in story.becomes("v1", "Applied")

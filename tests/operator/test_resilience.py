@@ -1,5 +1,6 @@
 """What breaks around the operator, and the operator itself: nothing is lost, and nothing is done twice."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,8 @@ from tests.operator.process import STOP_S, Operator
 from tests.operator.story import CLUSTERS, Cluster, Story, begin, emulated
 from tests.store.definitions import LOAN_1, LOAN_2
 
+from statekeep.engine.ids import Namespace, VersionName
+from statekeep.engine.store import locks, versions
 from statekeep.engine.store.database import Database, upgrade
 
 AUTOMATIC: Any = {"parentId": "v1", "approval": "Automatic", "definition": LOAN_2}
@@ -146,6 +149,13 @@ async def test_an_outage_of_the_database_is_told_and_survived(stage: Stage) -> N
     assert status["preview"] == preview
     assert operator.probe("/readyz")[0] == 503
     assert operator.probe("/livez")[0] == 200
+    # What is applied stays so, and frozen; the annotation makes the operator look.
+    story.apply("v1", approve=preview["id"], definition=LOAN_1)
+    conditions = story.becomes("v1", "DatabaseUnavailable", saying="Postgres")["conditions"]
+    assert [c["status"] for c in conditions if c["type"] in ("Ready", "Applied")] == [
+        "False",
+        "True",
+    ]
     story.apply("v2", approve=preview["id"], parentId="v1", definition=LOAN_2)
     story.apply("v3", parentId="v2", definition=LOAN_2)
     story.becomes("v3", "DatabaseUnavailable")
@@ -154,6 +164,54 @@ async def test_an_outage_of_the_database_is_told_and_survived(stage: Stage) -> N
     story.becomes("v3", "AwaitingApproval")
     assert operator.probe("/readyz")[0] == 200
     assert operator.process.poll() is None
+
+
+def test_an_operator_without_a_database_does_not_write_against_one_that_has_it(
+    stage: Stage,
+) -> None:
+    story = stage.story
+    first = stage.start()
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    way, stage.way = stage.way, Way(stage.way.database_url)
+    try:
+        stage.way.block()
+        second = stage.start()
+        until(
+            lambda: second.log.count("is looked after by another operator too") >= 3, "three looks"
+        )
+        story.becomes("v1", "Applied")
+        assert second.metric("statekeep_operator_status_writes_total") == 1
+        told = ["Applied", "DatabaseUnavailable", "Applied"]
+        until(lambda: story.announced("v1") == told, "one Event of each kind")
+        assert first.process.poll() is None
+    finally:
+        way.close()
+
+
+async def test_a_deployment_that_takes_its_time_is_told_of(stage: Stage) -> None:
+    story = stage.story
+    stage.start()
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    await story.world.spawn("a", "v1", "START")
+    spec: Any = {"parentId": "v1", "definition": LOAN_2}
+    story.apply("v2", **spec)
+    preview = story.becomes("v2", "AwaitingApproval", saying="1 of 1")["preview"]
+
+    async def meanwhile(connection: AsyncConnection) -> None:
+        root = await versions.find(connection, Namespace(story.namespace), VersionName("v1"))
+        assert root is not None
+        await locks.share_machine(connection, root.machine_id)
+        story.apply("v2", approve=preview["id"], **spec)
+        status = await asyncio.to_thread(story.becomes, "v2", "Applying", saying=preview["id"])
+        assert status["preview"] == preview
+        assert story.ready("v2")[0] == "False"
+
+    await story.world.database.transact(meanwhile)
+    status = story.becomes("v2", "Applied")
+    assert status["preview"] == preview
+    assert status["summary"]["migrate"] == 1
 
 
 @emulated

@@ -32,9 +32,24 @@ def entry(manager: str, time: str, fields: Any) -> Any:
             ],
             "argocd",
         ),
+        (
+            [
+                entry("kubectl", "2026-01-01T00:00:00Z", APPROVE),
+                entry("argocd", "2026-01-01T00:00:00Z", APPROVE),
+                entry("helm", "2025-12-31T00:00:00Z", APPROVE),
+            ],
+            "argocd, kubectl",
+        ),
         (["nonsense", {"fieldsV1": {"f:metadata": []}}], None),
     ],
-    ids=["nobody", "another field", "one", "two: the later one", "nonsense"],
+    ids=[
+        "nobody",
+        "another field",
+        "one",
+        "two: the later one",
+        "two in one second: both",
+        "nonsense",
+    ],
 )
 def test_the_approver_is_whoever_set_the_annotation_last(
     entries: Any, expected: str | None

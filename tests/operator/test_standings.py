@@ -45,6 +45,7 @@ async def test_an_approval_of_the_preview_moves_the_actors(
     assert status["migration"]["migrated"] == status["migration"]["stayed"] == 1
     assert status["migration"]["approvedBy"] == "argocd-controller"
     assert status["preview"] == preview
+    summary = {"preview": preview["id"], "migrate": 1, "stay": 1, "rescue": 0}
     # Whoever owns the annotation later has not approved anything.
     story.apply("v2", manager="kubectl", **spec)
     story.apply("v2", approve=preview["id"], manager="kubectl", **spec)
@@ -53,7 +54,9 @@ async def test_an_approval_of_the_preview_moves_the_actors(
     # An object that is made anew knows it from the database.
     story.delete("v2")
     story.apply("v2", manager="kubectl", **spec)
-    assert story.becomes("v2", "Applied")["migration"] == status["migration"]
+    anew = story.becomes("v2", "Applied")
+    assert anew["migration"] == status["migration"]
+    assert anew["summary"] == status["summary"] == summary
 
 
 def test_every_error_of_a_definition_is_listed(story: Story) -> None:

@@ -14,6 +14,7 @@ from statekeep.controller.cli.plugin.live import read_live
 from statekeep.controller.cli.plugin.status import next_step
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.standing import Applied, AwaitingApproval, Invalid, Standing
+from statekeep.engine.finding import Finding
 
 NAMESPACE = "loans"
 LINE = f'{APPROVE_ANNOTATION}: "{PREVIEW_ID}"'
@@ -150,6 +151,17 @@ def test_the_preview_is_that_of_the_status(kubernetes: Kubernetes, plugin: Plugi
     assert plugin("preview").status == plugin("preview", "x", "--format", "markdown").status == 2
 
 
+def test_a_manifest_whose_words_kubectl_reads_as_booleans_is_not_previewed(
+    plugin: Plugin, tmp_path: Path
+) -> None:
+    file = tmp_path / "loan-2.yaml"
+    file.write_text(MANIFEST.replace("{a: {}}", "{a: {on: {YES: a}}}"))
+    done = plugin("preview", "-f", str(file), "--server", "http://127.0.0.1:9")
+    assert done.status == 1
+    assert "error[yaml-ambiguous] /spec/definition/states/a/on/YES" in done.out
+    assert "there is no preview of loan-2: kubectl reads these words" in done.err
+
+
 def test_an_approval_shows_what_it_approves_and_asks(
     kubernetes: Kubernetes, plugin: Plugin
 ) -> None:
@@ -235,6 +247,29 @@ def test_what_is_applied_needs_no_approval(kubernetes: Kubernetes, plugin: Plugi
         0,
         "loan-2 is applied already; there is nothing to approve.\n",
     )
+
+
+def test_an_approval_of_another_preview_than_the_applied_one_fails(
+    kubernetes: Kubernetes, plugin: Plugin
+) -> None:
+    put(kubernetes, Applied(DEPLOYMENT))
+    done = plugin("approve", "loan-2", "--preview", OLD)
+    assert done.status == 1
+    assert f"loan-2 is applied already, by preview {PREVIEW_ID}, not by {OLD}" in done.err
+    assert plugin("approve", "loan-2", "--preview", PREVIEW_ID).status == 0
+
+
+def test_each_error_is_printed_once_and_those_that_are_left_out_are_counted(
+    kubernetes: Kubernetes, plugin: Plugin
+) -> None:
+    many = tuple(Finding("field-value", f"/spec/{n}", f"mend {n}" + "x" * 400) for n in range(90))
+    put(kubernetes, Invalid(many))
+    lines = plugin("status", "loan-2").lines
+    assert lines[1] == "Invalid: 90 errors"
+    shown = [line for line in lines if line.startswith("error[field-value]")]
+    assert len(shown) < 90
+    assert sum("mend 0x" in line for line in lines) == 1
+    assert f"… and {90 - len(shown)} errors more; statekeep validate FILE lists them all" in lines
 
 
 def test_an_approval_can_be_written_into_the_manifest_instead(

@@ -25,11 +25,13 @@ from statekeep.engine.ids import PreviewId
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.store.deployments import Deployment
 
-MAX_ITEMS = 50
-"""Items of a list that a message repeats."""
+MAX_MESSAGE_BYTES = 4 * 1024
+"""UTF-8 bytes of a message."""
 
-MAX_ITEM = 500
-"""Characters of one of them."""
+MAX_LIST_BYTES = 3 * 1024
+"""Of the items that one repeats, so that what is to be done about them is not cut off."""
+
+MAX_ITEM_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,14 @@ class Condition:
 
     reason: str
     message: str
+    """At most so many bytes as a condition may hold, whatever the names in it."""
 
 
 def conditions(outcome: Outcome) -> list[Condition]:
     """Return every condition, on every path: the first one is the summary."""
     standing = outcome.standing
     reason = type(standing).__name__
-    message = _message(outcome)
+    message = cut(_message(outcome), MAX_MESSAGE_BYTES)
     ready = isinstance(standing, Applied)
     reconciling = isinstance(standing, Applying | DatabaseUnavailable)
     stalled = isinstance(standing, Invalid | Immutable | Reinterpreted)
@@ -116,8 +119,8 @@ def _approved(outcome: Outcome, message: str) -> tuple[bool | None, str, str]:
             return False, "UnknownPreview", message
         case PreviewChanged():
             return False, "PreviewChanged", message
-        case Applying():
-            return True, "Applying", ""
+        case Applying(approved):
+            return True, "Applying", f"preview {approved}"
         case Immutable():
             return None, "Immutable", ""
         case Reinterpreted():
@@ -135,7 +138,8 @@ def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
         case Applied(deployment):
             return True, "Applied", _deployed(deployment)
         case Immutable():
-            return True, "Applied", "as it was applied, not as the manifest has it now"
+            # By this reason the API server knows that the manifest may be edited until it is what was applied.
+            return True, "Immutable", "as it was applied, not as the manifest has it now"
         case Reinterpreted():
             return True, "Applied", "under the release before"
         case DatabaseUnavailable():
@@ -156,7 +160,10 @@ def _message(outcome: Outcome) -> str:
             return f"the parent {parent} {state}"
         case AwaitingApproval(given):
             return _ask(
-                outcome, "" if given is None else f"{given} is no preview of this version; "
+                outcome,
+                ""
+                if given is None
+                else f"{cut(given, MAX_ITEM_BYTES)} is no preview of this version; ",
             )
         case PreviewChanged(given, (), other_semantics=True):
             why = "is of a release that gives definitions another meaning, so its approval does not count"
@@ -166,8 +173,10 @@ def _message(outcome: Outcome) -> str:
         case PreviewChanged(given, unseen):
             kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
             return _ask(outcome, f"preview {given} did not show {kinds}; nothing was applied; ")
-        case Applying():
+        case Applying(waits=True):
             return "another deployment to the same machine is under way; this one follows"
+        case Applying(approved):
+            return f"preview {approved} is approved and being applied"
         case Applied(deployment):
             return _deployed(deployment)
         case Immutable(fields):
@@ -211,6 +220,25 @@ def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
     '2 errors: a; b'
     """
     noun = one if len(items) == 1 else many or one + "s"
-    shown = "; ".join(item[:MAX_ITEM] for item in items[:MAX_ITEMS])
-    rest = f"; and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""
-    return f"{len(items)} {noun}: {shown}{rest}"
+    shown: list[str] = []
+    room = MAX_LIST_BYTES
+    for item in items:
+        text = cut(item, MAX_ITEM_BYTES)
+        room -= len(text.encode()) + 2
+        if room < 0:
+            break
+        shown.append(text)
+    rest = [f"and {len(items) - len(shown)} more"] if len(shown) < len(items) else []
+    return f"{len(items)} {noun}: {'; '.join([*shown, *rest])}"
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, or as much of it as fits into so many bytes of UTF-8.
+
+    >>> cut("häßlich", 8)
+    'häß…'
+    """
+    encoded = text.encode()
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - len("…".encode())].decode(errors="ignore") + "…"

@@ -6,13 +6,13 @@ other documents those that look like an XState machine are one; the rest are som
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.document import Document
 from statekeep.controller.manifest.errors import ManifestInvalid
-from statekeep.controller.manifest.folder import Folder
+from statekeep.controller.manifest.folder import Folder, yaml_problems
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.manifest.problem import Problem
@@ -86,6 +86,21 @@ def inspect(document: Document, manifest: Manifest | None, *, is_manifest: bool)
     findings = (found.under(DEFINITION) for found in examination.findings)
     problems = tuple(map(document.problem, findings))
     return Inspected(document, manifest, kin, examination.machine, problems)
+
+
+def misread(one: Inspected) -> tuple[Problem, ...]:
+    """Return the words of a manifest that kubectl reads as booleans.
+
+    As errors: what the file declares is not what the cluster would get, so nothing that is found out about the one
+    holds for the other.
+    """
+    if not one.is_manifest:
+        return ()
+    return tuple(
+        replace(problem, severity=Severity.ERROR)
+        for problem in yaml_problems(one.document)
+        if problem.code == Code.YAML_AMBIGUOUS
+    )
 
 
 def is_machine(document: Document) -> bool:

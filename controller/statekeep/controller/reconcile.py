@@ -7,11 +7,12 @@ neither. Running it again changes nothing that was done before, so it may run at
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,6 +44,8 @@ from statekeep.engine.errors import SchemaOutdated, SemanticsDiffer, StoreUnavai
 from statekeep.engine.finding import Finding, Severity
 from statekeep.engine.ids import MachineName, Namespace, PreviewId, VersionName
 from statekeep.engine.json import JsonObject, canonical
+from statekeep.engine.routing.decision import Move
+from statekeep.engine.routing.policy import MigrationPolicy, UnseenMoves
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.routing.version import Version, read_version
 from statekeep.engine.statechart import semantics
@@ -54,6 +57,11 @@ from statekeep.engine.store.counting import Uncounted
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
 from statekeep.engine.store.versions import StoredVersion
+
+MOMENT_S = 1.0
+"""Most deployments are over sooner; those that are not, for many cohorts or for a lock, are told of."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +97,21 @@ class _Known:
     """Another manifest that would be that root."""
 
 
+Tell = Callable[[Outcome], Awaitable[None]]
+"""Takes where a version stands while that changes; it raises nothing."""
+
+
+async def tell_nobody(_: Outcome) -> None:
+    """Take it, where nobody is there to be told in between."""
+
+
 async def reconcile(
-    manifest: Manifest, parents: Parents, database: Database, *, roots: Roots = MappingProxyType({})
+    manifest: Manifest,
+    parents: Parents,
+    database: Database,
+    *,
+    roots: Roots = MappingProxyType({}),
+    tell: Tell = tell_nobody,
 ) -> Outcome:
     """Bring a version as far as it may go, and say where it stands.
 
@@ -100,6 +121,7 @@ async def reconcile(
         database: everything else.
         roots: of the same manifests; of two that are not applied yet, neither is, since what is applied stays: their
             author has to choose.
+        tell: is told of a deployment that takes its time, while it is under way.
     """
     namespace = manifest.namespace or DEFAULT_NAMESPACE
     findings = await asyncio.to_thread(_examined, manifest.definition)
@@ -121,7 +143,8 @@ async def reconcile(
         if known.parent is None:
             return await _apply_root(database, namespace, manifest, version, warnings)
         warnings += _lost(version.machine, known)
-        return await _go_on(database, namespace, manifest, version, known.parent, warnings)
+        going = _Going(database, namespace, manifest, version, known.parent)
+        return await _go_on(going, warnings, tell)
     except SemanticsDiffer as error:
         return Outcome(
             Reinterpreted(error.differences), manifest.machine, finding.warnings(findings)
@@ -258,22 +281,35 @@ async def _apply_root(
     return Outcome(Applied(None), machine, warnings)
 
 
-async def _go_on(
-    database: Database,
-    namespace: Namespace,
-    manifest: Manifest,
-    version: Version,
-    parent: StoredVersion,
-    warnings: tuple[Finding, ...],
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """A version that nothing is in the way of but, perhaps, an approval."""
+
+    database: Database
+    namespace: Namespace
+    manifest: Manifest
+    version: Version
+    parent: StoredVersion
+
+
+async def _go_on(going: _Going, warnings: tuple[Finding, ...], tell: Tell) -> Outcome:
     """Show what would happen and, where that is approved, let it happen."""
+    database, manifest = going.database, going.manifest
+    version, parent = going.version, going.parent
 
-    async def show(connection: AsyncConnection) -> tuple[Preview, datetime]:
-        stored = await versions.propose(connection, namespace, parent.machine, version, parent)
+    is_automatic = manifest.approval is Approval.AUTOMATIC
+    given = None if is_automatic else manifest.approved_preview
+
+    async def show(connection: AsyncConnection) -> tuple[Preview, datetime, frozenset[Move] | None]:
+        stored = await versions.propose(
+            connection, going.namespace, parent.machine, version, parent
+        )
         preview = await previews.compute(connection, version, parent)
-        return preview, await previews.keep(connection, stored, preview)
+        shown_at = await previews.keep(connection, stored, preview)
+        moves = await previews.moves_shown(connection, stored, given or preview.id)
+        return preview, shown_at, moves
 
-    preview, previewed_at = await database.transact(show)
+    preview, previewed_at, approved_moves = await database.transact(show)
     outcome = Outcome(
         AwaitingApproval(None),
         parent.machine,
@@ -282,18 +318,53 @@ async def _go_on(
         previewed_at,
         version.path.prefix_hash,
     )
-    approver = None
-    if manifest.approval is Approval.AUTOMATIC:
-        approval, approved = ApprovedBy.AUTOMATIC, preview.id
-    elif manifest.approved_preview is not None:
-        approval, approved = ApprovedBy.MANUAL, manifest.approved_preview
-        approver = manifest.approver
-    else:
+    if given is None and not is_automatic:
         return outcome
-    result = await deployments.apply(
-        database, namespace, version.name, approved, approval, approver=approver
+    approved = given or preview.id
+    applying = deployments.apply(
+        database,
+        going.namespace,
+        version.name,
+        approved,
+        ApprovedBy.AUTOMATIC if is_automatic else ApprovedBy.MANUAL,
+        approver=None if is_automatic else manifest.approver,
     )
-    return replace(outcome, standing=await _after(database, namespace, version, approved, result))
+    if _is_covered(preview, approved_moves, version.policy):
+        under_way = replace(outcome, standing=Applying(approved, waits=False))
+        result = await _told(applying, lambda: tell(under_way))
+    else:
+        result = await applying
+    standing = await _after(database, going.namespace, version, approved, result)
+    return replace(outcome, standing=standing)
+
+
+def _is_covered(
+    preview: Preview, approved: frozenset[Move] | None, policy: MigrationPolicy
+) -> bool:
+    """Return whether an approval of these kinds of move lets a deployment go ahead, as far as can be seen before it."""
+    if approved is None:
+        return False
+    shown = {move for move, _ in preview.moves}
+    return policy.unseen_moves is UnseenMoves.STAY or shown <= approved
+
+
+async def _told(work: Awaitable[T], tell: Callable[[], Awaitable[None]]) -> T:
+    """Return what the work comes to; tell of it if it is not over in a moment."""
+    over = asyncio.Event()
+
+    async def notice() -> None:
+        try:
+            await asyncio.wait_for(over.wait(), MOMENT_S)
+        except TimeoutError:
+            await tell()
+
+    noticing = asyncio.create_task(notice())
+    try:
+        return await work
+    finally:
+        # What has begun is ended properly: a status that may or may not have been written helps nobody.
+        over.set()
+        await noticing
 
 
 async def _after(
@@ -310,7 +381,7 @@ async def _after(
         case Held(unseen):
             return PreviewChanged(approved, tuple(sorted(unseen)))
         case Busy():
-            return Applying()
+            return Applying(approved, waits=True)
         case NotShown():
 
             async def shown_under(connection: AsyncConnection) -> int | None:

@@ -52,7 +52,12 @@ class PreviewChanged:
 
 @dataclass(frozen=True, slots=True)
 class Applying:
-    """Another deployment to the same machine is under way; this one is next."""
+    """What was approved is being applied, or is next."""
+
+    approved: PreviewId
+
+    waits: bool
+    """Whether another deployment to the same machine is under way, and this one comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +86,14 @@ class Reinterpreted:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUnavailable:
-    """Postgres does not answer, or not with our tables; nothing is known, nothing was done."""
+    """Postgres does not answer, or refuses us, or has not our tables; nothing is known, nothing was done."""
 
-    problem: str = "Postgres does not answer"
+    problem: str
 
     @classmethod
     def after(cls, error: StoreUnavailable | SchemaOutdated) -> Self:
         """Return what an error says of the database."""
-        return cls(str(error)) if isinstance(error, SchemaOutdated) else cls()
+        return cls(str(error))
 
 
 Standing = (

@@ -11,6 +11,7 @@ from statekeep.controller.conditions import conditions
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
     Applied,
+    Applying,
     DatabaseUnavailable,
     Immutable,
     Invalid,
@@ -30,11 +31,8 @@ MAX_ROWS = 50
 MAX_LIST_BYTES = 12 * 1024
 """Bytes of JSON of one such list, so that the whole stays under 64 KB whatever the names."""
 
-MAX_MESSAGE_BYTES = 4 * 1024
-"""UTF-8 bytes of a condition's message."""
-
 MAX_TEXT = 500
-"""Characters of one detail, or of one finding in a message."""
+"""Characters of one detail, or of one finding."""
 
 
 def status(
@@ -52,17 +50,22 @@ def status(
         previous: the status before: a condition that did not change keeps its time.
         now: aware.
     """
-    before = _transitions(previous)
+    before = _conditions(previous)
     rows: list[JsonValue] = []
     for condition in conditions(outcome):
         value = {None: "Unknown", True: "True", False: "False"}[condition.status]
-        known, since = before.get(condition.type, (None, None))
+        known = before.get(condition.type, {})
+        if condition.type == "Applied" and value == "Unknown" and known.get("status") == "True":
+            # What was applied stays so, asked or not; and the API server freezes the spec by this.
+            rows.append(known)
+            continue
+        since = known.get("lastTransitionTime") if known.get("status") == value else None
         row: JsonObject = {
             "type": condition.type,
             "status": value,
             "reason": condition.reason,
-            "message": _cut(condition.message),
-            "lastTransitionTime": since if known == value and since else timestamp(now),
+            "message": condition.message,
+            "lastTransitionTime": since or timestamp(now),
         }
         if generation is not None:
             row["observedGeneration"] = generation
@@ -76,11 +79,14 @@ def status(
         document["errors"] = _bounded([_finding(f) for f in outcome.standing.findings], MAX_ROWS)
     if outcome.warnings:
         document["warnings"] = _bounded([_finding(f) for f in outcome.warnings], MAX_ROWS)
-    if outcome.preview is not None:
-        document["preview"] = preview_document(outcome)
+    if preview := _shown(outcome, previous or {}):
+        document["preview"] = preview
     if isinstance(outcome.standing, Applied) and outcome.standing.deployment is not None:
         document["migration"] = migration_document(outcome.standing.deployment)
-    return _kept(outcome.standing, previous or {}, generation) | document
+    document = _kept(outcome.standing, previous or {}, generation) | document
+    if summary := _summary(outcome, document):
+        document["summary"] = summary
+    return document
 
 
 def timestamp(moment: datetime) -> str:
@@ -90,9 +96,10 @@ def timestamp(moment: datetime) -> str:
 
 def _kept(standing: Standing, previous: JsonObject, generation: int | None) -> JsonObject:
     """Return what a status goes on to show where the outcome has nothing newer to say of it."""
+    names: Sequence[str] = ("machine", "preview", "migration")
     match standing:
-        case Applied(deployment):
-            kept = deployment is not None
+        case Applied():
+            kept, names = True, ("machine",)
         case Immutable() | Reinterpreted():
             kept = True
         case DatabaseUnavailable():
@@ -101,21 +108,60 @@ def _kept(standing: Standing, previous: JsonObject, generation: int | None) -> J
             kept = False
     if not kept and "migration" not in previous:
         return {}
-    return {
-        name: previous[name] for name in ("machine", "preview", "migration") if name in previous
-    }
+    return {name: previous[name] for name in names if name in previous}
 
 
-def _transitions(previous: JsonObject | None) -> dict[str, tuple[str, str]]:
-    """Return (status, lastTransitionTime) of each condition that a status has, by type."""
+def _shown(outcome: Outcome, previous: JsonObject) -> JsonObject:
+    """Return ``status.preview``: what would happen, or what was shown of it to whoever approved it.
+
+    The turn that applies evaluates anew and finds other counts; and what was approved need not be the latest preview.
+    """
+    computed = preview_document(outcome)
+    match outcome.standing:
+        case Applied(Deployment(preview_id=approved)):
+            instead = computed if computed.get("id") == approved else {}
+        case Applying(approved):
+            instead = computed
+        case Applied(None):
+            return {}
+        case _:
+            return computed
+    match previous.get("preview"):
+        case dict() as preview if preview.get("id") == approved:
+            return preview
+        case _:
+            return instead
+
+
+def _summary(outcome: Outcome, document: JsonObject) -> JsonObject:
+    """Return what fits a row of a table: what the migration did, once there is one, else what the preview shows."""
+    done, shown = document.get("migration"), document.get("preview")
+    is_ahead = outcome.preview is not None and not isinstance(outcome.standing, Applied)
+    if isinstance(done, dict) and not is_ahead:
+        return {
+            "preview": done["previewId"],
+            "migrate": done["migrated"],
+            "stay": done["stayed"],
+            "rescue": done["needsRescue"],
+        }
+    match shown:
+        case {"id": preview_id, "actors": dict() as actors}:
+            return {
+                "preview": preview_id,
+                "migrate": actors["wouldMigrate"],
+                "stay": actors["wouldStay"],
+                "rescue": actors["needsRescue"],
+            }
+        case _:
+            return {}
+
+
+def _conditions(previous: JsonObject | None) -> dict[str, JsonObject]:
+    """Return the conditions that a status has, by type."""
     conditions = (previous or {}).get("conditions")
     if not isinstance(conditions, list):
         return {}
-    return {
-        str(row["type"]): (str(row.get("status")), str(row.get("lastTransitionTime") or ""))
-        for row in conditions
-        if isinstance(row, dict) and "type" in row
-    }
+    return {str(row["type"]): row for row in conditions if isinstance(row, dict) and "type" in row}
 
 
 def _finding(finding: Finding) -> JsonObject:
@@ -133,18 +179,6 @@ def _bounded(rows: Sequence[JsonObject], most: int) -> list[JsonValue]:
             break
         kept.append(row)
     return kept
-
-
-def _cut(message: str) -> str:
-    """Return the message, or as much of it as a condition may hold.
-
-    >>> len(_cut("x" * 10_000).encode()) <= MAX_MESSAGE_BYTES
-    True
-    """
-    encoded = message.encode()
-    if len(encoded) <= MAX_MESSAGE_BYTES:
-        return message
-    return encoded[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def preview_document(outcome: Outcome) -> JsonObject:

@@ -7,7 +7,7 @@ StatekeepError
 ├── KeyRingInvalid          the key ring cannot be used; its owner can help
 ├── DatabaseUrlInvalid      the URL of the database cannot be used; its owner can help
 ├── SealBroken              a stored value does not decrypt; stop, tell a human
-├── StoreUnavailable        Postgres did not answer; try again
+├── StoreUnavailable        Postgres did not answer, or refused us; try again
 ├── SchemaOutdated          the database is not at this release's schema yet; migrate it
 ├── SemanticsDiffer         a stored version means something else to this release; its operator chooses
 ├── SemanticsOutdated       a later release has taken a version over; ask a process of that one
@@ -58,7 +58,7 @@ class SealBroken(StatekeepError):
 
 
 class StoreUnavailable(StatekeepError):
-    """Postgres did not answer, or not in time."""
+    """Postgres did not answer, or not in time, or refused us."""
 
 
 class SchemaOutdated(StatekeepError):

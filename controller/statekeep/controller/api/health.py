@@ -1,5 +1,6 @@
 """Routes: probes."""
 
+import logging
 from http import HTTPStatus
 
 from aiohttp import web
@@ -9,6 +10,10 @@ from statekeep.controller.api.problems import Problem
 from statekeep.controller.api.state import state
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.store import database
+
+SILENT = "Postgres did not answer, or refused us; the log says which"
+
+log = logging.getLogger(__name__)
 
 
 async def live(_: web.Request) -> web.Response:
@@ -26,6 +31,10 @@ async def ready(request: web.Request) -> web.Response:
     """
     try:
         await database.check(state(request).database)
-    except (StoreUnavailable, SchemaOutdated) as error:
+    except StoreUnavailable as error:
+        # Anybody may ask; which database it is, and as whom we ask it, is for those who read the log.
+        log.warning("not ready: %s", error)
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", SILENT) from error
+    except SchemaOutdated as error:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", str(error)) from error
     return requests.json_response(bodies.HealthResponse(status="ok"))

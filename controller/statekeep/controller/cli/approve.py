@@ -37,6 +37,9 @@ def approve(
     path, where = _find(name, file, namespace)
     version = asyncio.run(_version(server, where, name))
     if version["standing"] == "Applied":
+        by = version.get("migration", {}).get("previewId")
+        if preview_id is not None and preview_id != by:
+            raise CallFailed(f"{name} is applied already, {applied_by(by)}, not by {preview_id}")
         click.echo(f"{name} is applied already; there is nothing to approve.")
         return
     if preview_id is None:
@@ -47,6 +50,15 @@ def approve(
     running = workspace.running()
     if running is not None and path.is_relative_to(running.folder):
         asyncio.run(_watch(server, where, name))
+
+
+def applied_by(preview_id: str | None) -> str:
+    """Return how a version came to be applied.
+
+    >>> applied_by(None)
+    'as a root without a preview'
+    """
+    return "as a root without a preview" if preview_id is None else f"by preview {preview_id}"
 
 
 def _counts(actors: Any) -> str:

@@ -13,6 +13,7 @@ from statekeep.controller.cli.calls import CallFailed, Server, server_option
 from statekeep.controller.demo import cluster as on_a_cluster
 from statekeep.controller.demo import folder as in_a_folder
 from statekeep.controller.dev import workspace
+from statekeep.controller.operator.rounds import EMPTY
 
 
 @click.command()
@@ -46,15 +47,17 @@ def demo(
             )
         asyncio.run(in_a_folder.play(server, running.folder, console))
         return
-    is_given = context.get_parameter_source("url") is not ParameterSource.DEFAULT
+    source = context.get_parameter_source("url")
     options = on_a_cluster.Options(
         namespace=namespace,
         manifests=Path("examples/loan"),
         crd=Path("crds/machineversions.yaml"),
-        server=server if is_given else None,
+        server=server if source is not ParameterSource.DEFAULT else None,
+        named_by="STATEKEEP_SERVER" if source is ParameterSource.ENVIRONMENT else "--server",
         keep=keep,
     )
     logging.getLogger("kopf").setLevel(logging.ERROR)  # it runs in a thread here, and warns of that
+    logging.getLogger(EMPTY).setLevel(logging.ERROR)  # the namespace is new
     asyncio.run(_until_interrupted(options, console))
 
 

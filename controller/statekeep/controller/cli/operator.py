@@ -7,9 +7,11 @@ import socket
 import click
 
 from statekeep.controller import garbage
+from statekeep.controller.api.requests import NAMESPACE_RULE, is_namespace
 from statekeep.controller.cli.daemon import health_host_option, health_port_option, logs_option
 from statekeep.controller.cli.database import database_url, keyless
 from statekeep.controller.logs import log_as
+from statekeep.controller.manifest.findings import quoted
 from statekeep.controller.operator.run import run
 from statekeep.controller.operator.settings import Settings
 from statekeep.engine.ids import Namespace
@@ -23,12 +25,22 @@ SPARE_CONNECTIONS = 2
 """For a probe and a sweep, beside those of the turns."""
 
 
+def _namespaces(_: click.Context, __: click.Parameter, value: str) -> tuple[Namespace, ...]:
+    """Return the names in a list; whether there are such namespaces, and will be, is another question."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        if not is_namespace(name):
+            raise click.BadParameter(f"{quoted(name)}: {NAMESPACE_RULE}")
+    return tuple(map(Namespace, dict.fromkeys(names)))
+
+
 @click.command()
 @database_url
 @click.option(
     "--namespaces",
     envvar="STATEKEEP_NAMESPACES",
     default="",
+    callback=_namespaces,
     help="Those to look after, separated by commas.  [default: all]",
 )
 @health_host_option
@@ -66,7 +78,7 @@ SPARE_CONNECTIONS = 2
 )
 def operator(
     url: str,
-    namespaces: str,
+    namespaces: tuple[Namespace, ...],
     health_host: str,
     health_port: int,
     refresh: float,
@@ -82,7 +94,7 @@ def operator(
     log_as(logs)
     settings = Settings(
         identity=identity,
-        namespaces=tuple(Namespace(name.strip()) for name in namespaces.split(",") if name.strip()),
+        namespaces=namespaces,
         refresh_s=refresh,
         sweep_s=sweep,
         health_host=health_host,

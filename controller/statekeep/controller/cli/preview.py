@@ -16,6 +16,7 @@ from statekeep.controller.cli.comment import comment, root_comment, root_sentenc
 from statekeep.controller.cli.printable import printable
 from statekeep.controller.cli.tables import console, preview_tables
 from statekeep.controller.conditions import actors
+from statekeep.controller.inspection import misread
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.ids import Namespace
 from statekeep.engine.json import JsonObject
@@ -28,6 +29,12 @@ PAGE = 1_000
 
 SIDES = {"wouldMigrate": "migrateCursor", "wouldStay": "stayCursor"}
 """Whose pages each query parameter turns."""
+
+MISREAD = (
+    "kubectl reads these words as true and false, and would send the cluster another version than the file declares, "
+    "whose preview has another id; put them in quotes"
+)
+"""Why nothing is said of a manifest that kubectl reads otherwise than we do."""
 
 
 @click.command()
@@ -68,6 +75,9 @@ def preview(
     manifest, machine = chosen.manifest, chosen.machine
     if manifest is None or machine is None:
         raise click.UsageError(f"{path} holds a bare machine; only a manifest has a parent")
+    if words := misread(chosen):
+        click.echo("\n".join(printable(str(word)) for word in words))
+        raise click.ClickException(f"there is no preview of {manifest.name}: {MISREAD}")
     if manifest.parent_id is None:
         shown = {"table": root_sentence(manifest), "markdown": root_comment(manifest), "json": "{}"}
         click.echo(shown[form])

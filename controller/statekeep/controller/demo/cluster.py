@@ -15,9 +15,11 @@ import msgspec
 from rich.console import Console
 
 from statekeep.controller.cli.calls import CallFailed, Server, calling
+from statekeep.controller.demo.approvals import refuse_early
 from statekeep.controller.demo.installation import installed
 from statekeep.controller.demo.kubectl import Kubectl
 from statekeep.controller.demo.story import Story
+from statekeep.controller.manifest.folder import read_folder
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 
 CRD_NAME = "crd/machineversions.statekeep.io"
@@ -40,6 +42,9 @@ class Options:
     server: Server | None
     """The event API of an installed StateKeep; ``None``: one of our own, with an operator."""
 
+    named_by: str
+    """Where its URL comes from."""
+
     keep: bool
     """Whether everything stays until it is interrupted."""
 
@@ -52,6 +57,7 @@ async def play(options: Options, console: Console) -> None:
             raise CallFailed(
                 f"{path} is not there; play from the root of a checkout: make demo-cluster"
             )
+    refuse_early(read_folder(options.manifests).sources)
     context = await _context(admin)
     console.print(
         f"On the cluster of the context {context}, in a namespace of its own:", markup=False
@@ -61,6 +67,11 @@ async def play(options: Options, console: Console) -> None:
         _namespace(admin, options.namespace, alone=options.server is None),
     ):
         if options.server is not None:
+            console.print(
+                f"With the StateKeep that {options.named_by} names, and the operator that is installed beside it.",
+                soft_wrap=True,
+                markup=False,
+            )
             await _tell(options, options.server, kubectl, console)
             return
         async with installed(kubectl, options.namespace) as url:

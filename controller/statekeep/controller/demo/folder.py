@@ -12,6 +12,7 @@ from statekeep.controller.cli.borrowed import Borrowed, text
 from statekeep.controller.cli.calls import Caller, CallFailed, Server, calling
 from statekeep.controller.cli.tables import preview_tables
 from statekeep.controller.conditions import approval_line
+from statekeep.controller.demo.approvals import refuse_early
 from statekeep.controller.demo.story import PAYING, VERSIONS, WAIVED, Story
 from statekeep.controller.dev import workspace
 from statekeep.controller.manifest import approval
@@ -51,7 +52,7 @@ class FolderStage:
         self._console = console
         sources = read_folder(folder).sources
         self._manifests = {str(source.manifest.name): source.path for source in sources}
-        self._approved = [s.manifest.name for s in sources if s.manifest.approved_preview]
+        self._sources = sources
 
     async def check(self, caller: Caller, story: Story) -> None:
         """Refuse to play on a stage that is not set, or where the story has been played."""
@@ -68,11 +69,7 @@ class FolderStage:
                 "the story has been played on this database (loan-v2 is applied), and actors do not "
                 f"go back. {AFRESH}"
             )
-        if early := [name for name in self._approved if name not in applied]:
-            raise CallFailed(
-                f"{', '.join(early)} carries an approval already; remove the annotation "
-                "statekeep.io/approve from its file first"
-            )
+        refuse_early(self._sources, applied=applied)
         for actor in (PAYING[0], WAIVED[0]):
             try:
                 await story.spawn(actor)

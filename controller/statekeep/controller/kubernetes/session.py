@@ -55,11 +55,24 @@ def login() -> kopf.ConnectionInfo:
         found = kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(
             settings=settings
         )
-    except (kopf.LoginError, OSError, KeyError, ValueError) as error:
-        raise ClusterUnavailable(f"the kubeconfig cannot be used: {error!r}") from error
+    except (kopf.LoginError, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ClusterUnavailable(f"the kubeconfig cannot be used: {_fault(error)}") from error
     if found is None:
         raise ClusterUnavailable("neither a service account nor a kubeconfig was found")
     return found
+
+
+def _fault(error: Exception) -> str:
+    """Return what is wrong with a kubeconfig."""
+    match error:
+        case OSError(filename=str() as name, strerror=str() as reason):
+            return f"{name}: {reason}"
+        case KeyError(args=(name,)):
+            return f"it has no {name}"
+        case yaml.YAMLError() | TypeError():
+            return "it is not the YAML of one"
+        case _:
+            return str(error) or type(error).__name__
 
 
 class Session:
@@ -190,4 +203,19 @@ async def _translated() -> AsyncIterator[None]:
     try:
         yield
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise ClusterUnavailable(f"the API server did not answer: {error!r}") from error
+        raise ClusterUnavailable(f"the API server did not answer: {_silence(error)}") from error
+
+
+def _silence(error: Exception) -> str:
+    """Return why there was no answer."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {error.host}:{error.port} is not accepted: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno
+            reason = os.strerror(number) if number and number > 0 else str(error.os_error)
+            return f"{error.host}:{error.port}: {reason}"
+        case TimeoutError():
+            return "it took too long"
+        case _:
+            return str(error) or type(error).__name__

@@ -189,6 +189,16 @@ def decoded(path: Path, data: bytes, limits: Limits = DEFAULT_LIMITS) -> str | P
         )
 
 
+def yaml_problems(document: Document) -> list[Problem]:
+    """Return what is wrong with a manifest as YAML; the ``on`` of a state needs no quotes, so nothing is said of it."""
+    return [
+        problem
+        for problem in document.problems
+        if problem.severity is Severity.ERROR
+        or not _STATE_ON.fullmatch(problem.pointer.removeprefix(document.origin))
+    ]
+
+
 def _is_ours(document: Document) -> bool:
     """Return whether a document is a ``MachineVersion``, or meant as one."""
     match document.value:
@@ -201,12 +211,7 @@ def _is_ours(document: Document) -> bool:
 
 
 def _candidate(path: Path, index: int, document: Document) -> _Candidate:
-    problems = [
-        problem
-        for problem in document.problems
-        if problem.severity is Severity.ERROR
-        or not _STATE_ON.fullmatch(problem.pointer.removeprefix(document.origin))
-    ]
+    problems = yaml_problems(document)
     manifest: Manifest | None = None
     refusal = _other_kind(document)
     if refusal is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
+from statekeep.controller.conditions import cut
 from statekeep.controller.operator.resource import Resource, ready_reason
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
@@ -20,8 +21,6 @@ from statekeep.engine.json import JsonObject
 
 MAX_EVENT_MESSAGE_BYTES = 1024
 """The API server refuses more; it counts bytes of UTF-8, whatever its own message says."""
-
-_ELLIPSIS = "…"
 
 _ALARMING = (Invalid, PreviewChanged, Immutable, Reinterpreted, DatabaseUnavailable)
 _TEMPORARY = (Applying, DatabaseUnavailable)
@@ -68,19 +67,27 @@ def decide(resource: Resource, outcome: Outcome, now: datetime) -> Decision:
     return Decision(after, _announcement(reason, after, outcome.standing), again)
 
 
+def held(resource: Resource) -> JsonObject | None:
+    """Return the status of an object that somebody's finalizer holds in its deletion, where there is one to write.
+
+    The deletion is another generation of it. What is in force, and so frozen, stands as it stood; of the rest nothing
+    is asked any more, so nothing is said.
+    """
+    before, generation = resource.status, resource.generation
+    rows = before.get("conditions")
+    if not isinstance(rows, list) or generation == before.get("observedGeneration"):
+        return None
+    conditions = [row for row in rows if isinstance(row, dict)]
+    if not any(row.get("type") == "Applied" and row.get("status") == "True" for row in conditions):
+        return None
+    seen: JsonObject = {"observedGeneration": generation}
+    return before | seen | {"conditions": [row | seen for row in conditions]}
+
+
 def _announcement(reason: str, status: JsonObject, standing: Standing) -> Announcement:
     [summary, *_] = cast(list[JsonObject], status["conditions"])
-    message = _cut(str(summary["message"]) or reason)
+    message = cut(str(summary["message"]) or reason, MAX_EVENT_MESSAGE_BYTES)
     return Announcement(reason, message, isinstance(standing, _ALARMING))
-
-
-def _cut(message: str) -> str:
-    """Return a message that an Event takes."""
-    encoded = message.encode()
-    if len(encoded) <= MAX_EVENT_MESSAGE_BYTES:
-        return message
-    kept = encoded[: MAX_EVENT_MESSAGE_BYTES - len(_ELLIPSIS.encode())]
-    return kept.decode(errors="ignore") + _ELLIPSIS
 
 
 def _substance(status: JsonObject) -> JsonObject:

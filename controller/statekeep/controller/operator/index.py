@@ -32,7 +32,6 @@ class Index:
 
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
-        self._settled: dict[Key, str] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -55,16 +54,12 @@ class Index:
 
     def remove(self, key: Key) -> Collection[Key]:
         """Forget an object; return the relatives that should look again."""
-        self._settled.pop(key, None)
         return self._relatives(key, self._entries.pop(key, None))
 
-    def settle(self, resource: Resource) -> None:
-        """Note that everything an object asks for at this revision has been done."""
-        self._settled[resource.key] = resource.revision
-
-    def is_settled(self, key: Key, revision: str) -> bool:
-        """Whether a turn has already ended with this revision of the object."""
-        return self._settled.get(key) == revision
+    def knows(self, key: Key, revision: str) -> bool:
+        """Whether a turn has read, or written, this revision of the object: its like is no news, and has its turn."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.revision == revision
 
     def keys(self) -> Collection[Key]:
         """Return the name of every object."""

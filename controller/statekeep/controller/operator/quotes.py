@@ -1,12 +1,12 @@
 """What kubectl makes of words without quotes: ``off`` has become ``false`` before the API server sees it.
 
 A file says where that happened (``yaml-ambiguous``); an object does not, so its booleans are pointed at where words
-belong: among the names of states and events, and wherever an error is about one.
+belong: among the names of states and events, the keys of the context, and wherever an error is about one.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.reconcile import Outcome
@@ -29,7 +29,9 @@ def with_lost_quotes(outcome: Outcome, document: JsonObject) -> Outcome:
     """
     match document:
         case {"spec": {"definition": dict() as definition}}:
-            names = list(islice(_names("/spec/definition", definition), MAX_PLACES))
+            place = "/spec/definition"
+            named = chain(_names(place, definition), _keys(f"{place}/context", definition))
+            names = list(islice(named, MAX_PLACES))
         case _:
             names = []
     match outcome.standing:
@@ -63,6 +65,21 @@ def _names(pointer: str, definition: JsonObject) -> Iterator[Finding]:
                 for name, state in states.items()
                 if isinstance(state, dict)
             )
+
+
+def _keys(pointer: str, definition: JsonObject) -> Iterator[Finding]:
+    """Yield the keys of the context, at any depth, with the name of a boolean."""
+    pending = [(pointer, definition.get("context"))]
+    while pending:
+        pointer, value = pending.pop()
+        match value:
+            case dict():
+                yield from (_name(f"{pointer}/{n}", "a key", n) for n in _WORDS if n in value)
+                pending.extend((f"{pointer}/{escape(key)}", one) for key, one in value.items())
+            case list():
+                pending.extend((f"{pointer}/{number}", one) for number, one in enumerate(value))
+            case _:
+                pass
 
 
 def _name(pointer: str, what: str, name: str) -> Finding:

@@ -48,7 +48,7 @@ class Resource:
     """What the author declared, with the metadata that the API server vouches for."""
 
     approver: str | None
-    """The field manager that set the approval, if ``managedFields`` tells."""
+    """The field manager that set the approval, if ``managedFields`` tells, or several of one second."""
 
 
 def read_resource(value: JsonObject) -> Resource:
@@ -96,13 +96,14 @@ def _machine(metadata: JsonObject, spec: JsonObject, status: JsonObject) -> Mach
 
 
 def _approver(metadata: JsonObject) -> str | None:
-    """Return who set the approval last; several managers can own one value."""
+    """Return who set the approval last; all of them, where several did so within one second."""
     owners = [
         (str(entry.get("time", "")), str(entry.get("manager", "")))
         for entry in _objects(metadata.get("managedFields"))
         if f"f:{APPROVE_ANNOTATION}" in _annotations(entry)
     ]
-    return max(owners)[1] or None if owners else None
+    last = max((time for time, _ in owners), default="")
+    return ", ".join(sorted({name for time, name in owners if time == last and name})) or None
 
 
 def _annotations(entry: JsonObject) -> JsonObject:

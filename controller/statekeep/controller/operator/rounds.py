@@ -44,6 +44,9 @@ FIRST_LIST_RETRY_S = 2.0
 
 log = logging.getLogger(__name__)
 
+EMPTY = f"{__name__}.empty"
+"""The logger that tells of namespaces without versions; whoever has just made them need not hear it."""
+
 
 class Rounds:
     """Looks at what waits, and at everything."""
@@ -78,6 +81,14 @@ class Rounds:
         for resource in found:
             self._index.put(resource)
             self._queue.add(resource.key)
+        here = {resource.key.namespace for resource in found}
+        if empty := [name for name in self._settings.namespaces if name not in here]:
+            # Whether there are such namespaces is more than an operator may ask.
+            logging.getLogger(EMPTY).warning(
+                "no MachineVersions yet in %s: those that come are looked after; if no namespace has that name, mend "
+                "--namespaces",
+                ", ".join(empty),
+            )
 
     async def refresh(self) -> None:
         """Give turns to those that wait, for ever."""

@@ -38,7 +38,7 @@ async def run(
     queue: Queue[Key] = Queue()
 
     def tell(key: Key, revision: str | None) -> None:
-        if revision is None or not index.is_settled(key, revision):
+        if revision is None or not index.knows(key, revision):
             queue.add(key)
 
     watch = Watch(settings.namespaces, login, tell)

@@ -14,15 +14,15 @@ from statekeep.controller.manifest.errors import ManifestInvalid
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.operator.cluster import Cluster
-from statekeep.controller.operator.decision import Announcement, decide
+from statekeep.controller.operator.decision import Announcement, Decision, decide, held
 from statekeep.controller.operator.errors import StatusRefused
 from statekeep.controller.operator.events import event_document
 from statekeep.controller.operator.index import Index
 from statekeep.controller.operator.metrics import Metrics
 from statekeep.controller.operator.queue import Queue
 from statekeep.controller.operator.quotes import with_lost_quotes
-from statekeep.controller.operator.resource import Key, Resource
-from statekeep.controller.reconcile import Outcome, reconcile
+from statekeep.controller.operator.resource import Key, Resource, ready_reason
+from statekeep.controller.reconcile import Outcome, Tell, reconcile
 from statekeep.controller.standing import Applied, DatabaseUnavailable, Invalid
 from statekeep.engine.errors import SchemaOutdated, StatekeepError, StoreUnavailable
 from statekeep.engine.ids import Namespace
@@ -55,6 +55,8 @@ class Turns:
         self._queue = queue
         self._metrics = metrics
         self._schema_is_ours = False
+        self._outages: dict[Key, tuple[int | None, str]] = {}
+        """Of which generation of each object we have said that we reach no database, and why."""
 
     async def work(self) -> None:
         """Give turns for ever; several of these may run at once."""
@@ -89,11 +91,30 @@ class Turns:
             await self._withdraw(key)
             return True
         self._note(resource)
-        if (
-            resource.deleting
-        ):  # somebody's finalizer holds it; what it asks for is not wanted any more
+        if resource.deleting:  # what it asks for is not wanted any more
+            if (status := held(resource)) is not None:
+                self._note(await self._cluster.write_status(resource, status))
+                self._metrics.status_writes.inc()
             return True
-        outcome = await self._outcome(resource)
+        told = resource
+
+        async def tell(outcome: Outcome) -> None:
+            nonlocal told
+            try:
+                told, _ = await self._write(told, outcome)
+            except (ClusterUnavailable, StatusRefused) as error:
+                log.warning("%s is being applied, which its status does not say: %s", key, error)
+
+        outcome = await self._outcome(resource, tell)
+        if self._is_repetition(told, outcome):
+            return False
+        _, decision = await self._write(told, outcome)
+        if isinstance(outcome.standing, DatabaseUnavailable):
+            self._outages[key] = _said(resource, outcome.standing)
+        return not decision.again
+
+    async def _write(self, resource: Resource, outcome: Outcome) -> tuple[Resource, Decision]:
+        """Write what is new; return the object as it is then."""
         decision = decide(resource, outcome, datetime.now(UTC))
         if decision.status is not None:
             resource = await self._cluster.write_status(resource, decision.status)
@@ -101,9 +122,25 @@ class Turns:
             self._note(resource)
         if decision.announcement is not None:
             await self._announce(resource, decision.announcement)
-        if not decision.again:
-            self._index.settle(resource)
-        return not decision.again
+        return resource, decision
+
+    def _is_repetition(self, resource: Resource, outcome: Outcome) -> bool:
+        """Whether we have said before that we reach no database, and somebody who does has written since.
+
+        Two operators, one of them without its database, would else write against each other for ever.
+        """
+        match outcome.standing:
+            case DatabaseUnavailable(problem) as outage:
+                is_said = self._outages.get(resource.key) == _said(resource, outage)
+            case _:
+                self._outages.pop(resource.key, None)
+                return False
+        if is_said and ready_reason(resource.status) != DatabaseUnavailable.__name__:
+            log.warning(
+                "%s is looked after by another operator too; ours: %s", resource.key, problem
+            )
+            return True
+        return False
 
     def _note(self, resource: Resource) -> None:
         """Note what an object is now; what it changed into may be what its relatives wait for."""
@@ -115,10 +152,11 @@ class Turns:
         if await self._database.transact(lambda connection: versions.withdraw(connection, *key)):
             log.info("%s went before it was applied: withdrawn", key)
             self._metrics.withdrawals.inc()
+        self._outages.pop(key, None)
         for relative in self._index.remove(key):
             self._queue.add(relative)
 
-    async def _outcome(self, resource: Resource) -> Outcome:
+    async def _outcome(self, resource: Resource, tell: Tell) -> Outcome:
         """Reconcile; a document that is no manifest is as invalid as a bad definition."""
         with self._metrics.reconcile_seconds.time():
             try:
@@ -126,14 +164,22 @@ class Turns:
             except ManifestInvalid as error:
                 outcome = Outcome(Invalid(error.findings), None)
             else:
-                outcome = await self._reconcile(resource.key.namespace, manifest)
-        if outcome.machine is None:  # the parent is not stored, but may be declared
-            outcome = replace(outcome, machine=self._index.machine(resource.key))
-        outcome = with_lost_quotes(outcome, resource.document)
+
+                async def complete(outcome: Outcome) -> None:
+                    await tell(self._completed(resource, outcome))
+
+                outcome = await self._reconcile(resource.key.namespace, manifest, complete)
+        outcome = self._completed(resource, outcome)
         self._count(resource.key, outcome)
         return outcome
 
-    async def _reconcile(self, namespace: Namespace, manifest: Manifest) -> Outcome:
+    def _completed(self, resource: Resource, outcome: Outcome) -> Outcome:
+        """Return an outcome with what only the object, and the others beside it, can tell."""
+        if outcome.machine is None:  # the parent is not stored, but may be declared
+            outcome = replace(outcome, machine=self._index.machine(resource.key))
+        return with_lost_quotes(outcome, resource.document)
+
+    async def _reconcile(self, namespace: Namespace, manifest: Manifest, tell: Tell) -> Outcome:
         if not self._schema_is_ours:
             # Once it is, it stays so: a later one is as good.
             try:
@@ -148,6 +194,7 @@ class Turns:
                 self._index.parents(namespace),
                 self._database,
                 roots=self._index.roots(namespace),
+                tell=tell,
             )
 
     def _count(self, key: Key, outcome: Outcome) -> None:
@@ -171,3 +218,7 @@ class Turns:
             await self._cluster.post_event(resource.key.namespace, event)
         except ClusterUnavailable as error:
             log.warning("the Event for %s was not posted: %s", resource.key, error)
+
+
+def _said(resource: Resource, outage: DatabaseUnavailable) -> tuple[int | None, str]:
+    return resource.generation, outage.problem

@@ -11,11 +11,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Collection
+from http import HTTPStatus
 from typing import Any
 
 import kopf
 
 from statekeep.controller.kubernetes.session import Login
+from statekeep.controller.operator.cluster import UNKNOWN
 from statekeep.controller.operator.resource import API_VERSION, GROUP, PLURAL, Key
 from statekeep.engine.ids import Namespace, VersionName
 
@@ -81,21 +83,27 @@ class Watch:
     def _run(self) -> None:
         try:
             asyncio.run(self._watch())
-        except Exception:
-            log.exception("the watch has ended")
+        except Exception as error:
+            if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
+                log.error("the watch has ended: %s", UNKNOWN)
+            else:
+                log.exception("the watch has ended")
         finally:
             self._ours.call_soon_threadsafe(self._ended.set)
 
     async def _watch(self) -> None:
         self._theirs = asyncio.get_running_loop()
-        await kopf.operator(
-            registry=self._registry(),
-            settings=_kopf_settings(),
-            standalone=True,
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            stop_flag=self._stop,
-        )
+        try:
+            await kopf.operator(
+                registry=self._registry(),
+                settings=_kopf_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=self._stop,
+            )
+        finally:
+            self._stop.set()  # a thread of kopf's waits for it, and the loop for that thread
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

@@ -44,6 +44,8 @@ class References:
         children = [
             key for key, i in node.states.items() if self._nodes[i].kind is not Kind.HISTORY
         ]
+        if isinstance(named, bool | int | float):
+            return  # it is no name at all, which is said of it already
         if not is_truthy(named):
             if node.kind is Kind.COMPOUND and node.states:
                 example = quoted((children or list(node.states))[0])

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from statekeep.engine.errors import DatabaseUrlInvalid, SchemaOutdated, StoreUnavailable
 from statekeep.engine.store.keyring import KeyHolder, KeyRing
 from statekeep.engine.store.schema import SCHEMA
+from statekeep.engine.store.silence import unavailable
 
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
@@ -91,7 +92,7 @@ class Database:
         """
 
         async def once() -> T:
-            async with _translated(), self.engine.begin() as connection:
+            async with _translated(self.engine.url), self.engine.begin() as connection:
                 return await work(connection)
 
         return await _repeated(once)
@@ -112,7 +113,7 @@ class Database:
 
     async def _look(self, work: Callable[[AsyncConnection], Awaitable[T]], isolation: str) -> T:
         async def once() -> T:
-            async with _translated(), self.engine.connect() as connection:
+            async with _translated(self.engine.url), self.engine.connect() as connection:
                 await connection.execution_options(
                     isolation_level=isolation, postgresql_readonly=True
                 )
@@ -125,7 +126,7 @@ class Database:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection whose transactions see one snapshot each, from their first statement on."""
-        async with _translated(), self.engine.connect() as connection:
+        async with _translated(self.engine.url), self.engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
@@ -259,7 +260,7 @@ async def _repeated(once: Callable[[], Awaitable[T]]) -> T:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def _translated(url: sa.URL) -> AsyncIterator[None]:
     """Turn every way in which Postgres can fail to answer into ``StoreUnavailable``, and say what is not there yet."""
     try:
         yield
@@ -270,4 +271,4 @@ async def _translated() -> AsyncIterator[None]:
     except _UNAVAILABLE as error:
         if _lost_race(error):
             raise
-        raise StoreUnavailable("Postgres did not answer") from error
+        raise unavailable(error, url) from error

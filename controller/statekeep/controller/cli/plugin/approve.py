@@ -12,7 +12,7 @@ from typing import assert_never
 
 import click
 
-from statekeep.controller.cli.approve import write_approval
+from statekeep.controller.cli.approve import applied_by, write_approval
 from statekeep.controller.cli.plugin.kubectl import Conflict, Kubectl, KubectlFailed
 from statekeep.controller.cli.plugin.live import Live, read_live
 from statekeep.controller.cli.plugin.options import kubectl
@@ -58,6 +58,9 @@ def approvable(live: Live, wanted: str | None) -> Answer:
         wanted: the preview that was reviewed; ``None``: whichever is current.
     """
     if live.reason == "Applied" and live.is_current:
+        by = live.migration["previewId"] if live.migration is not None else None
+        if wanted is not None and wanted != by:
+            return Refused(f"{live.name} is applied already, {applied_by(by)}, not by {wanted}")
         return NothingToDo(f"{live.name} is applied already; there is nothing to approve.")
     if not live.is_current:
         return Refused(f"{UNSEEN} of {live.name}: look at its preview in a moment")

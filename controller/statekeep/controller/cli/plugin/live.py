@@ -39,6 +39,9 @@ class Live:
     approved: str | None
     """What the annotation names."""
 
+    validity: str
+    """The message of ``Valid``, which counts the warnings."""
+
     errors: Sequence[Any]
     warnings: Sequence[Any]
     preview: Any | None
@@ -62,10 +65,8 @@ class Live:
 def read_live(value: Any) -> Live:
     """Return the object that ``kubectl get`` printed."""
     metadata, spec, status = value["metadata"], value["spec"], value.get("status") or {}
-    ready = next(
-        (one for one in status.get("conditions", ()) if one["type"] == "Ready"),
-        {"reason": "", "message": ""},
-    )
+    conditions = {one["type"]: one for one in status.get("conditions", ())}
+    ready = conditions.get("Ready", {"reason": "", "message": ""})
     return Live(
         namespace=Namespace(metadata["namespace"]),
         name=VersionName(metadata["name"]),
@@ -75,6 +76,7 @@ def read_live(value: Any) -> Live:
         parent=spec.get("parentId") or "",
         reason=ready["reason"],
         message=ready["message"],
+        validity=conditions.get("Valid", {}).get("message", ""),
         approved=(metadata.get("annotations") or {}).get(APPROVE_ANNOTATION),
         errors=status.get("errors", ()),
         warnings=status.get("warnings", ()),

@@ -1,6 +1,6 @@
 """``kubectl statekeep status``: where versions stand, and what to do next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -50,7 +50,7 @@ def next_step(live: Live) -> str:
         case "PreviewChanged":
             return f"review the new preview: kubectl statekeep approve {live.name}"
         case "Applying":
-            return "wait for the other deployment"
+            return "wait: it is being applied, or is next"
         case "Applied":
             return ""
         case "Immutable":
@@ -70,9 +70,11 @@ def show(live: Live) -> None:
     _say(f"{live.name} ({place}{parent})")
     if not live.is_current:
         _say(f"What follows is out of date: {UNSEEN}.")
-    _say(f"{live.reason or 'Not looked at yet'}{f': {live.finding}' if live.finding else ''}")
-    _say_findings("error", "red", live.errors)
-    _say_findings("warning", "yellow", live.warnings)
+    # The errors follow, each with its code.
+    finding = live.finding.partition(":")[0] if live.errors else live.finding
+    _say(f"{live.reason or 'Not looked at yet'}{f': {finding}' if finding else ''}")
+    _say_findings("error", "red", live.errors, live.finding if live.errors else "")
+    _say_findings("warning", "yellow", live.warnings, live.validity)
     if live.migration is not None:
         _say_migration(live.migration)
     elif live.preview is not None:
@@ -100,10 +102,15 @@ def _say_migration(migration: Any) -> None:
     )
 
 
-def _say_findings(word: str, colour: str, findings: Iterable[Any]) -> None:
+def _say_findings(word: str, colour: str, findings: Sequence[Any], message: str) -> None:
+    """Print findings, and how many more there are by the message of their condition, which begins with their number."""
     for one in findings:
         label = click.style(f"{word}[{one['code']}]", fg=colour, bold=True)
         click.echo(f"{label} {printable(one['pointer'] or '/')}: {printable(one['message'])}")
+    number = message.partition(" ")[0]
+    if number.isdecimal() and int(number) > len(findings):
+        rest = "statekeep validate FILE lists them all"
+        click.echo(f"… and {int(number) - len(findings):,} {word}s more; {rest}")
 
 
 def _say(text: str) -> None:

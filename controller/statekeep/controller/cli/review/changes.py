@@ -8,6 +8,7 @@ from pathlib import Path
 
 from statekeep.controller.cli.checked import Checked, check
 from statekeep.controller.cli.review.git import Difference, difference
+from statekeep.controller.inspection import distinct, misread
 from statekeep.controller.manifest.folder import SUFFIXES, decoded, read_texts
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Manifest
 from statekeep.controller.manifest.problem import Problem
@@ -32,7 +33,10 @@ class BrokenFile:
 
     path: str
     problems: tuple[Problem, ...]
-    """Errors only."""
+    """Errors only, and the words that kubectl reads as booleans."""
+
+    is_misread: bool = False
+    """Whether there are such words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,12 @@ def _changes(
     for problem in checked.problems:
         if problem.severity is Severity.ERROR and is_touched(problem.path):
             errors.setdefault(problem.path, []).append(problem)
+    words = [
+        problem for one in checked.inspected for problem in misread(one) if is_touched(problem.path)
+    ]
+    for problem in words:
+        errors.setdefault(problem.path, []).append(problem)
+    misread_paths = {problem.path for problem in words}
     declared = {
         _name(one.document.value, namespace) for one in checked.inspected if one.is_manifest
     }
@@ -108,7 +118,10 @@ def _changes(
             one for one in versions if old.get(key(one.manifest)) != _content(one.manifest)
         ),
         removed=tuple(manifest for manifest in before if key(manifest) not in declared),
-        broken=tuple(BrokenFile(path, tuple(found)) for path, found in errors.items()),
+        broken=tuple(
+            BrokenFile(path, tuple(distinct(found)), path in misread_paths)
+            for path, found in errors.items()
+        ),
         known=frozenset(declared),
     )
 

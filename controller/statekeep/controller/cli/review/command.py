@@ -5,20 +5,24 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import click
 
-from statekeep.controller.cli.calls import Server, calling, server_option
+from statekeep.controller.cli.calls import NoAnswer, Server, calling, server_option
 from statekeep.controller.cli.comment import MAX_COMMENT
-from statekeep.controller.cli.review.changes import Changes, changes
+from statekeep.controller.cli.review.changes import Change, Changes, changes
 from statekeep.controller.cli.review.forge import Forge, publish
 from statekeep.controller.cli.review.github import github
 from statekeep.controller.cli.review.gitlab import gitlab
 from statekeep.controller.cli.review.report import marker, report
-from statekeep.controller.cli.review.verdict import FAILURES, Verdict, judge, judge_removal
+from statekeep.controller.cli.review.verdict import FAILURES, Unasked, Verdict, judge, judge_removal
+from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.ids import Namespace
 
 Connect = Callable[[Mapping[str, str], int | None], AbstractAsyncContextManager[Forge]]
+
+NAME_SERVER = "name the event API, as this job reaches it, with --server or STATEKEEP_SERVER"
 
 FORGES: dict[str, Connect] = {"github": github, "gitlab": gitlab}
 
@@ -94,9 +98,19 @@ async def _review(
 
 
 async def _judge(found: Changes, server: Server) -> list[Verdict]:
-    async with calling(server) as caller:
-        return [
-            *found.broken,
-            *[await judge(caller, change, found.known) for change in found.versions],
-            *[await judge_removal(caller, manifest) for manifest in found.removed],
-        ]
+    """Return the verdicts; a server that does not answer is asked, and told of, once."""
+    verdicts: list[Verdict] = [*found.broken]
+    pending: list[Change | Manifest] = [*found.versions, *found.removed]
+    async with calling(replace(server, advice=NAME_SERVER)) as caller:
+        while pending:
+            try:
+                match pending[0]:
+                    case Change() as change:
+                        verdicts.append(await judge(caller, change, found.known))
+                    case removed:
+                        verdicts.append(await judge_removal(caller, removed))
+            except NoAnswer as error:
+                rest = [one.manifest if isinstance(one, Change) else one for one in pending]
+                return [*verdicts, Unasked(tuple(rest), str(error))]
+            del pending[0]
+    return verdicts

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from statekeep.controller.cli.comment import approval, body, root_sentence, summary
 from statekeep.controller.cli.markdown import code, escaped
+from statekeep.controller.cli.preview import MISREAD
 from statekeep.controller.cli.review.changes import BrokenFile
 from statekeep.controller.cli.review.verdict import (
     FAILURES,
@@ -20,6 +21,7 @@ from statekeep.controller.cli.review.verdict import (
     ParentFirst,
     Previewed,
     Removed,
+    Unasked,
     Verdict,
 )
 from statekeep.controller.manifest.problem import Problem
@@ -96,6 +98,8 @@ def _section(verdict: Verdict, detail: _Detail) -> str:
     match verdict:
         case BrokenFile(path):
             name = code(path, MAX_NAME)
+        case Unasked():
+            name = "The server"
         case other:
             manifest = other.manifest
             where = f" in {code(manifest.namespace, MAX_NAME)}" if manifest.namespace else ""
@@ -127,8 +131,16 @@ def _text(verdict: Verdict, detail: _Detail) -> str:
             return _removal(verdict)
         case Failed(_, why):
             return f"**There is no preview:** {_sentence(why)}"
-        case BrokenFile(_, problems):
-            return "\n".join(_problems(problems, detail))
+        case Unasked(manifests, why):
+            names = ", ".join(code(one.name, MAX_NAME) for one in manifests[:MAX_PROBLEMS])
+            more = len(manifests) - MAX_PROBLEMS
+            rest = f" and {more:,} more" if more > 0 else ""
+            return f"**There is no preview:** {_sentence(why)}\n\nNot looked at: {names}{rest}."
+        case BrokenFile(_, problems, is_misread):
+            lines = [*_problems(problems, detail)]
+            if is_misread:
+                lines += ["", f"There is no preview to approve: {MISREAD}."]
+            return "\n".join(lines)
         case other:
             assert_never(other)
 

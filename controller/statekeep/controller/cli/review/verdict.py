@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from statekeep.controller.cli.calls import Caller, CallFailed
+from statekeep.controller.cli.calls import Caller, CallFailed, NoAnswer
 from statekeep.controller.cli.preview import request, within
 from statekeep.controller.cli.review.changes import BrokenFile, Change, Key, key
 from statekeep.controller.frozen import InForce, differences
@@ -72,11 +72,27 @@ class Failed:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """The server does not answer, so nothing can be said of these."""
+
+    manifests: tuple[Manifest, ...]
+    why: str
+
+
 Verdict = (
-    Previewed | NewRoot | AlreadyApplied | Frozen | ParentFirst | Removed | Failed | BrokenFile
+    Previewed
+    | NewRoot
+    | AlreadyApplied
+    | Frozen
+    | ParentFirst
+    | Removed
+    | Failed
+    | Unasked
+    | BrokenFile
 )
 
-FAILURES = (BrokenFile, Failed, Frozen)
+FAILURES = (BrokenFile, Failed, Frozen, Unasked)
 """What must not be merged as it is."""
 
 
@@ -87,6 +103,9 @@ async def judge(caller: Caller, change: Change, known: Collection[Key]) -> Verdi
         caller: asks the event API.
         change: the version.
         known: every version that is declared beside it.
+
+    Raises:
+        NoAnswer: nobody is there to ask.
     """
     manifest = change.manifest
     try:
@@ -107,14 +126,22 @@ async def judge(caller: Caller, change: Change, known: Collection[Key]) -> Verdi
         # One actor a page, since no actor is shown.
         preview = await caller.post(path, request(manifest), headers=None, limit="1")
         return Previewed(manifest, change.machine, preview)
+    except NoAnswer:
+        raise
     except CallFailed as error:
         return Failed(manifest, str(error))
 
 
 async def judge_removal(caller: Caller, manifest: Manifest) -> Verdict:
-    """Return what would become of a version whose manifest was deleted."""
+    """Return what would become of a version whose manifest was deleted.
+
+    Raises:
+        NoAnswer: nobody is there to ask.
+    """
     try:
         stored = await _find(caller, manifest, manifest.name)
+    except NoAnswer:
+        raise
     except CallFailed as error:
         return Failed(manifest, str(error))
     if stored is None:
