@@ -160,7 +160,9 @@ def test_a_stale_approval_moves_nobody_and_says_what_to_approve_instead(dev: Dev
     spawn(dev.url, "stale-2", "stale", "START", "PAY")
     old = {"statekeep.io/approve": preview}
     _write(dev, "stale-2", manifest("stale-2", LOAN_2, parent="stale", annotations=old))
-    line = dev.line("stale-2: PreviewChanged", "documents → income", "nothing was applied")
+    line = dev.line(
+        "stale-2: PreviewChanged", "documents → income", "nothing was applied", "remove it"
+    )
     assert place(dev.url, "stale-1") == ("stale", "fee")
     assert place(dev.url, "stale-2") == ("stale", "documents")
     assert get(f"{dev.url}/v1/versions/stale-2")["standing"] == "Proposed"

@@ -269,7 +269,7 @@ def test_each_error_is_printed_once_and_those_that_are_left_out_are_counted(
     shown = [line for line in lines if line.startswith("error[field-value]")]
     assert len(shown) < 90
     assert sum("mend 0x" in line for line in lines) == 1
-    assert f"… and {90 - len(shown)} errors more; statekeep validate FILE lists them all" in lines
+    assert f"… and {90 - len(shown)} more errors; statekeep validate FILE lists them all" in lines
 
 
 def test_an_approval_can_be_written_into_the_manifest_instead(

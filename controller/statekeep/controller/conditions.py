@@ -172,7 +172,12 @@ def _message(outcome: Outcome) -> str:
             return _ask(outcome, f"the version was edited after preview {given} was approved; ")
         case PreviewChanged(given, unseen):
             kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
-            return _ask(outcome, f"preview {given} did not show {kinds}; nothing was applied; ")
+            armed = (
+                "its approval counts again once this no longer happens: remove it to prevent that"
+            )
+            return _ask(
+                outcome, f"preview {given} did not show {kinds}; nothing was applied; {armed}; "
+            )
         case Applying(waits=True):
             return "another deployment to the same machine is under way; this one follows"
         case Applying(approved):

@@ -110,7 +110,8 @@ def _say_findings(word: str, colour: str, findings: Sequence[Any], message: str)
     number = message.partition(" ")[0]
     if number.isdecimal() and int(number) > len(findings):
         rest = "statekeep validate FILE lists them all"
-        click.echo(f"… and {int(number) - len(findings):,} {word}s more; {rest}")
+        left_out = int(number) - len(findings)
+        click.echo(f"… and {left_out:,} more {word}{'s' if left_out > 1 else ''}; {rest}")
 
 
 def _say(text: str) -> None:
