@@ -14,11 +14,11 @@ from statekeep.engine.store.keyring import new_key_ring_text
 class Api(Watched):
     """A running ``statekeep api``."""
 
-    def __init__(self, home: Path, database_url: str, *arguments: str) -> None:
+    def __init__(self, home: Path, database_url: str, *arguments: str, port: str = "0") -> None:
         keys = home / "keys"
         if not keys.exists():
             keys.write_text(new_key_ring_text())
-        options = ("--keys", str(keys), "--database-url", database_url, "--port", "0")
+        options = ("--keys", str(keys), "--database-url", database_url, "--port", port)
         super().__init__(home, "api", *options, *arguments)
         try:
             self.url = self.line("StateKeep serves").split()[2]

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from tests.api.mirror import Mirror, standing
-from tests.dev.process import Watched
+from tests.api.process import Api
 from tests.store.conftest import World
 from tests.store.test_races import FAMILY, RING
 
@@ -27,20 +27,6 @@ ACTORS = 40
 
 YOUNG = 300
 """Actors that are spawned meanwhile; at the end each one is compared by itself."""
-
-
-class Api(Watched):
-    """A running ``statekeep api``."""
-
-    def __init__(self, home: Path, database_url: str, *, port: str = "0") -> None:
-        (home / "keys").write_text(KEY_LINE)
-        options = ("--database-url", database_url, "--keys", "keys", "--port", port)
-        super().__init__(home, "api", *options)
-        try:
-            self.url = self.line("StateKeep serves").split()[-1]
-        except BaseException:
-            self.kill()
-            raise
 
 
 @dataclass
@@ -174,6 +160,7 @@ async def documents(response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
 @pytest.fixture
 async def turmoil(tmp_path: Path, database_url: str, database: Database) -> AsyncIterator[Turmoil]:
     world = World(database)
+    (tmp_path / "keys").write_text(KEY_LINE)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         turmoil = Turmoil(tmp_path, database_url, world, session)
         for _ in range(2):

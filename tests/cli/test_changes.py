@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from tests.api.test_changes_survive import Api
+from tests.api.process import Api
 from tests.dev.process import Watched, statekeep
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2

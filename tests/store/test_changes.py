@@ -242,13 +242,8 @@ async def test_under_steady_traffic_the_feed_is_never_stuck(
     assert told(await reader.look()) == ["b A", "c A"]
 
 
-NUMBER = "select last_value from statekeep.change_position"
-
-
-async def test_numbers_that_a_crash_of_postgres_has_given_back_settle_nothing(
-    world: World, database_url: str
-) -> None:
-    """Nobody had committed them; who draws them now may commit after those who draw higher ones."""
+async def paused(world: World, database_url: str) -> Reader:
+    """Let two actors stand at the beginning, whose events wait where they are told to; return who has seen that."""
     await world.propose("v1", RING)
     await pioneers(world)
     for name in ("a", "b"):
@@ -257,6 +252,17 @@ async def test_numbers_that_a_crash_of_postgres_has_given_back_settle_nothing(
         connection.execute(PAUSE)
     reader = Reader(world)
     await reader.look()
+    return reader
+
+
+NUMBER = "select last_value from statekeep.change_position"
+
+
+async def test_numbers_that_a_crash_of_postgres_has_given_back_settle_nothing(
+    world: World, database_url: str
+) -> None:
+    """Nobody had committed them; who draws them now may commit after those who draw higher ones."""
+    reader = await paused(world, database_url)
     before = len(reader.seen)
     with psycopg.connect(database_url) as lost:
         lost.execute("select pg_advisory_xact_lock_shared(%s, 1)", [MACHINE_SPACE])
@@ -281,15 +287,9 @@ async def test_a_change_that_was_noted_and_is_lost_settles_nothing(
     world: World, database_url: str
 ) -> None:
     """As where an asynchronous standby takes over: another change may get its number."""
-    await world.propose("v1", RING)
-    await pioneers(world)
-    for name in ("a", "b"):
-        await world.spawn(name, "v1")
+    reader = await paused(world, database_url)
     with psycopg.connect(database_url) as connection:
-        connection.execute(PAUSE)
         [(number,)] = connection.execute(NUMBER).fetchall()
-    reader = Reader(world)
-    await reader.look()
     before = len(reader.seen)
     with psycopg.connect(database_url) as writer:
         writer.execute("select pg_advisory_xact_lock_shared(%s, 1)", [MACHINE_SPACE])

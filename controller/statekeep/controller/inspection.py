@@ -4,7 +4,6 @@ A document of ours is a manifest whatever else is wrong with it, and the statech
 other documents those that look like an XState machine are one; the rest are somebody else's.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,7 +29,6 @@ DEFINITION = "/spec/definition"
 _NODE_MEMBERS = frozenset({"on", "always", "after", "invoke", "onDone", "type", "history"})
 
 # Only readers of YAML 1.1 take this key for a boolean, and those of machines are not among them.
-_STATE_ON = re.compile(r"(/states/[^/]+)*/on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +150,7 @@ _SAME: dict[str, str] = {
 
 
 def _bare(document: Document) -> Inspected:
-    problems = [
-        problem
-        for problem in document.problems
-        if problem.severity is Severity.ERROR
-        or not _STATE_ON.fullmatch(problem.pointer.removeprefix(document.origin))
-    ]
+    problems = yaml_problems(document, definition="")
     examination = examine(document.value, DEFAULT_LIMITS)
     problems += map(document.problem, examination.findings)
     unread = any(problem.severity is Severity.ERROR for problem in document.problems)

@@ -50,7 +50,7 @@ def status(
         previous: the status before: a condition that did not change keeps its time.
         now: aware.
     """
-    before = _conditions(previous)
+    before = conditions_of(previous or {})
     rows: list[JsonValue] = []
     for condition in conditions(outcome):
         value = {None: "Unknown", True: "True", False: "False"}[condition.status]
@@ -156,12 +156,12 @@ def _summary(outcome: Outcome, document: JsonObject) -> JsonObject:
             return {}
 
 
-def _conditions(previous: JsonObject | None) -> dict[str, JsonObject]:
+def conditions_of(status: JsonObject) -> dict[str, JsonObject]:
     """Return the conditions that a status has, by type."""
-    conditions = (previous or {}).get("conditions")
-    if not isinstance(conditions, list):
+    rows = status.get("conditions")
+    if not isinstance(rows, list):
         return {}
-    return {str(row["type"]): row for row in conditions if isinstance(row, dict) and "type" in row}
+    return {str(row["type"]): row for row in rows if isinstance(row, dict) and "type" in row}
 
 
 def _finding(finding: Finding) -> JsonObject:

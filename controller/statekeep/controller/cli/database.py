@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from statekeep.controller.cli.printable import printable
+from statekeep.controller.cli.printable import counted, printable
 from statekeep.engine.statechart import semantics
 from statekeep.engine.store import takeover
 from statekeep.engine.store.database import Database, check, connect, upgrade
@@ -115,19 +115,15 @@ def rebuild_index(url: str) -> None:
 
     done = asyncio.run(run())
     click.echo(
-        f"Rebuilt {_many(done.cohorts, 'cohort')} and {_many(done.edges, 'edge')} "
-        f"of {_many(done.machines, 'machine')}."
+        f"Rebuilt {counted(done.cohorts, 'cohort')} and {counted(done.edges, 'edge')} "
+        f"of {counted(done.machines, 'machine')}."
     )
     if done.misplaced:
         click.echo(
-            f"{_many(done.misplaced, 'actor')} had another place than in the log; now all are where the log has them."
+            f"{counted(done.misplaced, 'actor')} had another place than in the log; now all are where the log has them."
         )
     else:
         click.echo("Every actor was where the log has it.")
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 @db.command("partition")

@@ -170,8 +170,11 @@ def _standing(key: ApiKey) -> str:
         return f"revoked {_time(key.revoked_at)}"
     if key.expires_at is None:
         return "in force"
-    is_over = key.expires_at <= datetime.now(UTC)
-    return f"{'expired' if is_over else 'in force until'} {_time(key.expires_at)}"
+    return f"{'expired' if _is_over(key) else 'in force until'} {_time(key.expires_at)}"
+
+
+def _is_over(key: ApiKey) -> bool:
+    return key.expires_at is not None and key.expires_at <= datetime.now(UTC)
 
 
 def _document(key: ApiKey) -> dict[str, object]:
@@ -187,8 +190,7 @@ def _document(key: ApiKey) -> dict[str, object]:
         "namespace": key.namespace,
         "scopes": key.scopes,
         "note": key.note,
-        "isInForce": key.revoked_at is None
-        and (key.expires_at is None or key.expires_at > datetime.now(UTC)),
+        "isInForce": key.revoked_at is None and not _is_over(key),
         **{
             name: None if at is None else at.astimezone(UTC).isoformat()
             for name, at in times.items()

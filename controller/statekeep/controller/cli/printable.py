@@ -1,4 +1,4 @@
-"""Text of others on our terminal."""
+"""Text for a terminal: that of others, and numbers of things."""
 
 
 def printable(text: str) -> str:
@@ -10,3 +10,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return so many things.
+
+    >>> counted(1, "edge"), counted(2_000, "edge")
+    ('1 edge', '2,000 edges')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from statekeep.controller import key_files
 from statekeep.controller.cli.database import database_url, keys_file
-from statekeep.controller.cli.printable import printable
+from statekeep.controller.cli.printable import counted, printable
 from statekeep.controller.cli.tables import console
 from statekeep.engine.store import rotation
 from statekeep.engine.store.database import check, connect
@@ -118,7 +118,7 @@ def _explain(ring: KeyRing, progress: Progress) -> bool:
         click.echo(f"  … and {progress.broken - len(progress.shown):,} more")
     if progress.broken:
         click.echo(
-            f"{_number(progress.broken, 'value')} cannot be opened and stayed as they were. Where a key is "
+            f"{counted(progress.broken, 'value')} cannot be opened and stayed as they were. Where a key is "
             "missing, add it to the ring and run this again."
         )
     if progress.found:
@@ -138,11 +138,7 @@ def _explain(ring: KeyRing, progress: Progress) -> bool:
 
 
 def _sealed(progress: Progress) -> str:
-    return f"{_number(progress.contexts, 'context')} and {_number(progress.payloads, 'payload')}"
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{counted(progress.contexts, 'context')} and {counted(progress.payloads, 'payload')}"
 
 
 def _bar() -> Bar:

@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from statekeep.controller.cli.database import database_url, keyless
+from statekeep.controller.cli.printable import counted
 from statekeep.controller.cli.tables import console
 from statekeep.controller.kubernetes.session import login, place
 from statekeep.controller.manifest.folder import read_folder
@@ -160,4 +161,4 @@ def _name(one: Candidate) -> Name:
 
 
 def _count(versions: Sized) -> str:
-    return f"{len(versions):,} version{'s' if len(versions) != 1 else ''}"
+    return counted(len(versions), "version")

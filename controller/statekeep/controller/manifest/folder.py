@@ -24,7 +24,7 @@ MAX_FILES = 10_000
 """Files of one folder; beyond it somebody has named the wrong one."""
 
 # `parse` gives a state node its `on` back, so this one needs no quotes.
-_STATE_ON = re.compile(r"/spec/definition(/states/[^/]+)*/on")
+_STATE_ON = r"(/states/[^/]+)*/on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +189,19 @@ def decoded(path: Path, data: bytes, limits: Limits = DEFAULT_LIMITS) -> str | P
         )
 
 
-def yaml_problems(document: Document) -> list[Problem]:
-    """Return what is wrong with a manifest as YAML; the ``on`` of a state needs no quotes, so nothing is said of it."""
+def yaml_problems(document: Document, definition: str = "/spec/definition") -> list[Problem]:
+    """Return what is wrong with a document as YAML; the ``on`` of a state needs no quotes, so nothing is said of it.
+
+    Args:
+        document: a manifest, or something else with a definition.
+        definition: the JSON pointer to that.
+    """
+    state_on = re.compile(re.escape(definition) + _STATE_ON)
     return [
         problem
         for problem in document.problems
         if problem.severity is Severity.ERROR
-        or not _STATE_ON.fullmatch(problem.pointer.removeprefix(document.origin))
+        or not state_on.fullmatch(problem.pointer.removeprefix(document.origin))
     ]
 
 

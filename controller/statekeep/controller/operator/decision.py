@@ -16,7 +16,7 @@ from statekeep.controller.standing import (
     Reinterpreted,
     Standing,
 )
-from statekeep.controller.status import status
+from statekeep.controller.status import conditions_of, status
 from statekeep.engine.json import JsonObject
 
 MAX_EVENT_MESSAGE_BYTES = 1024
@@ -74,14 +74,12 @@ def held(resource: Resource) -> JsonObject | None:
     is asked any more, so nothing is said.
     """
     before, generation = resource.status, resource.generation
-    rows = before.get("conditions")
-    if not isinstance(rows, list) or generation == before.get("observedGeneration"):
-        return None
-    conditions = [row for row in rows if isinstance(row, dict)]
-    if not any(row.get("type") == "Applied" and row.get("status") == "True" for row in conditions):
+    conditions = conditions_of(before)
+    is_applied = conditions.get("Applied", {}).get("status") == "True"
+    if not is_applied or generation == before.get("observedGeneration"):
         return None
     seen: JsonObject = {"observedGeneration": generation}
-    return before | seen | {"conditions": [row | seen for row in conditions]}
+    return before | seen | {"conditions": [row | seen for row in conditions.values()]}
 
 
 def _announcement(reason: str, status: JsonObject, standing: Standing) -> Announcement:

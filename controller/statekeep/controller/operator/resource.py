@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
+from statekeep.controller.status import conditions_of
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject, JsonValue
 
@@ -76,10 +77,8 @@ def read_resource(value: JsonObject) -> Resource:
 
 def ready_reason(status: JsonObject) -> str | None:
     """Return the reason of ``Ready``, or ``None`` where there is no such condition yet."""
-    for condition in _objects(status.get("conditions")):
-        if condition.get("type") == "Ready":
-            return str(condition.get("reason"))
-    return None
+    ready = conditions_of(status).get("Ready")
+    return None if ready is None else str(ready.get("reason"))
 
 
 def error_codes(status: JsonObject) -> frozenset[str]:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from statekeep.engine.errors import DatabaseUrlInvalid, SchemaOutdated, StoreUnavailable
 from statekeep.engine.store.keyring import KeyHolder, KeyRing
 from statekeep.engine.store.schema import SCHEMA
-from statekeep.engine.store.silence import unavailable
+from statekeep.engine.store.silence import sqlstate, unavailable
 
 ATTEMPTS = 5
 """How often a transaction that lost a race is run in all."""
@@ -234,15 +234,9 @@ def _alembic(connection: sa.Connection | None) -> Config:
     return config
 
 
-def _state(error: BaseException) -> str | None:
-    """Return the SQLSTATE of an error, of the driver or as SQLAlchemy wraps it."""
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return getattr(cause, "sqlstate", None)
-
-
 def _lost_race(error: BaseException) -> bool:
     """Return whether an error says to run it again."""
-    return _state(error) in _LOST_RACE
+    return sqlstate(error) in _LOST_RACE
 
 
 async def _repeated(once: Callable[[], Awaitable[T]]) -> T:
@@ -265,7 +259,7 @@ async def _translated(url: sa.URL) -> AsyncIterator[None]:
     try:
         yield
     except (sa.exc.ProgrammingError, psycopg.ProgrammingError) as error:
-        if _state(error) not in _NO_SCHEMA:
+        if sqlstate(error) not in _NO_SCHEMA:
             raise
         raise SchemaOutdated(f"the database has no tables of StateKeep: {UPGRADE}") from error
     except _UNAVAILABLE as error:

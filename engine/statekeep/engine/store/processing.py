@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.store import edges
+from statekeep.engine.store import edges, takeover
 from statekeep.engine.store.actors import actor_key
 from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey
 from statekeep.engine.store.database import Database
@@ -31,7 +31,6 @@ from statekeep.engine.store.keyring import KeyRing, context_place
 from statekeep.engine.store.locks import MACHINE_SPACE
 from statekeep.engine.store.round_trip import COMMIT, Call, exchange
 from statekeep.engine.store.sql import prepared_statements
-from statekeep.engine.store.takeover import Unchecked, settle
 from statekeep.engine.store.walk import First, Walk, Written, advance
 
 _SQL = prepared_statements("events.sql")
@@ -63,21 +62,15 @@ async def _processed(
     database: Database, catalogue: Catalogue, events: Sequence[Event]
 ) -> list[Outcome]:
     """Process the events or raise; edges that turn out to be stale are found anew."""
-    trusts_known = True
-    while True:
-        batch = _Batch(catalogue, database.keys, events, trusts_known=trusts_known)
-        try:
-            outcomes = await database.transact(batch.run)
-        except Unchecked as error:
-            await settle(database, catalogue, error.version_ids)  # so none of them comes again
-        except _Stale:
-            if not trusts_known:
-                raise
-            catalogue.edges.forget(batch.trusted)
-            trusts_known = False
-        else:
-            batch.keep_edges()
-            return outcomes
+    batch = _Batch(catalogue, database.keys, events)
+    try:
+        outcomes = await takeover.transact(database, catalogue, batch.run)
+    except _Stale:
+        catalogue.edges.forget(batch.trusted)
+        batch = _Batch(catalogue, database.keys, events, trusts_known=False)
+        outcomes = await takeover.transact(database, catalogue, batch.run)
+    batch.keep_edges()
+    return outcomes
 
 
 async def _halved(

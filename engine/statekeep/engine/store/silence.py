@@ -22,7 +22,7 @@ def unavailable(error: Exception, url: sa.URL) -> StoreUnavailable:
     Postgres refused (database loans at db:5432): no such role
     """
     said = _said(error)
-    spoke = bool(_SEVERITY.match(said)) or _state(error) is not None
+    spoke = bool(_SEVERITY.match(said)) or sqlstate(error) is not None
     reason = _SEVERITY.sub("", said, count=1)
     verb = "refused" if spoke else "did not answer"
     return StoreUnavailable(
@@ -43,15 +43,18 @@ def place(url: sa.URL) -> str:
     return f"database {name} at {host}{port}"
 
 
-def _state(error: Exception) -> str | None:
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return getattr(cause, "sqlstate", None)
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of an error, of the driver or as SQLAlchemy wraps it."""
+    return getattr(_cause(error), "sqlstate", None)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, sa.exc.DBAPIError) else error
 
 
 def _said(error: Exception) -> str:
     """Return the words of Postgres, libpq or the system, on one line; details of statements are left out."""
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    match cause:
+    match cause := _cause(error):
         case psycopg.Error() if cause.diag.message_primary:
             return cause.diag.message_primary
         case psycopg.Error():

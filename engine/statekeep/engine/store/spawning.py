@@ -12,13 +12,13 @@ from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.ids import ActorId, MachineName, Namespace, VersionName
 from statekeep.engine.statechart import semantics
 from statekeep.engine.statechart.interpreter import initial
-from statekeep.engine.store import interning, locks, schema, versions
+from statekeep.engine.store import interning, locks, schema, takeover, versions
 from statekeep.engine.store.actors import Actor, actor_key, find
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.events import KeyReused
 from statekeep.engine.store.keyring import context_place
-from statekeep.engine.store.takeover import Reading, Unchecked, kept_under, settle
+from statekeep.engine.store.takeover import Reading, kept_under
 from statekeep.engine.store.versions import StoredVersion
 
 
@@ -90,11 +90,7 @@ async def spawn(
         assert actor is not None
         return Spawned(actor, created) if existing == wish.digest else Taken(actor)
 
-    while True:
-        try:
-            return await database.transact(work)
-        except Unchecked as error:
-            await settle(database, catalogue, error.version_ids)  # so it does not come again
+    return await takeover.transact(database, catalogue, work)
 
 
 async def _claim(connection: AsyncConnection, wish: Spawn, key: UUID) -> bool:

@@ -15,10 +15,10 @@ A process of an older release that meets a version kept under a later meaning fo
 takes none of its own: it cannot know what the later release would say.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,6 +44,8 @@ from statekeep.engine.store.sql import statements
 from statekeep.engine.store.versions import StoredVersion
 
 _SQL = statements("semantics.sql")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,18 @@ async def kept_under(connection: AsyncConnection, version_id: int) -> int:
     return found
 
 
-async def settle(database: Database, catalogue: Catalogue, version_ids: Collection[int]) -> None:
+async def transact(
+    database: Database, catalogue: Catalogue, work: Callable[[AsyncConnection], Awaitable[T]]
+) -> T:
+    """Run a transaction; where it meets versions that nobody has looked at yet, look, and run it again."""
+    while True:
+        try:
+            return await database.transact(work)
+        except Unchecked as error:
+            await _settle(database, catalogue, error.version_ids)  # so none of them comes again
+
+
+async def _settle(database: Database, catalogue: Catalogue, version_ids: Collection[int]) -> None:
     """Take the versions over, and remember which of them cannot be."""
     for version_id in sorted(version_ids):
         try:
@@ -153,27 +166,27 @@ async def take_over(
 
 async def survey(database: Database) -> Survey:
     """Look at all versions that are kept under another meaning than ours; nothing changes."""
-    found = Survey()
-    for version_id in await database.read(_others):
 
-        async def work(connection: AsyncConnection, version_id: int = version_id) -> Taken:
-            stored = await versions.by_id(connection, version_id)
-            await compare(connection, stored)
-            return _taken(stored)
+    async def work(connection: AsyncConnection, version_id: int) -> Taken:
+        stored = await versions.by_id(connection, version_id)
+        await compare(connection, stored)
+        return _taken(stored)
 
-        try:
-            found.alike.append(await database.read(work))
-        except SemanticsDiffer as error:
-            found.differing.append(error)
-    return found
+    return await _surveyed(
+        database, lambda version_id: database.read(partial(work, version_id=version_id))
+    )
 
 
 async def take_over_all(database: Database) -> Survey:
     """Take over all that can be, what a later release has taken over included."""
+    return await _surveyed(database, partial(take_over, database, also_later=True))
+
+
+async def _surveyed(database: Database, look: Callable[[int], Awaitable[Taken | None]]) -> Survey:
     found = Survey()
     for version_id in await database.read(_others):
         try:
-            taken = await take_over(database, version_id, also_later=True)
+            taken = await look(version_id)
         except SemanticsDiffer as error:
             found.differing.append(error)
         else:

@@ -102,15 +102,14 @@ async def _judge(found: Changes, server: Server) -> list[Verdict]:
     verdicts: list[Verdict] = [*found.broken]
     pending: list[Change | Manifest] = [*found.versions, *found.removed]
     async with calling(replace(server, advice=NAME_SERVER)) as caller:
-        while pending:
+        for number, one in enumerate(pending):
             try:
-                match pending[0]:
+                match one:
                     case Change() as change:
                         verdicts.append(await judge(caller, change, found.known))
                     case removed:
                         verdicts.append(await judge_removal(caller, removed))
             except NoAnswer as error:
-                rest = [one.manifest if isinstance(one, Change) else one for one in pending]
+                rest = [o.manifest if isinstance(o, Change) else o for o in pending[number:]]
                 return [*verdicts, Unasked(tuple(rest), str(error))]
-            del pending[0]
     return verdicts

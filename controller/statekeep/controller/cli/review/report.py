@@ -11,6 +11,7 @@ from typing import assert_never
 from statekeep.controller.cli.comment import approval, body, root_sentence, summary
 from statekeep.controller.cli.markdown import code, escaped
 from statekeep.controller.cli.preview import MISREAD
+from statekeep.controller.cli.printable import counted
 from statekeep.controller.cli.review.changes import BrokenFile
 from statekeep.controller.cli.review.verdict import (
     FAILURES,
@@ -157,7 +158,7 @@ def _removal(removed: Removed) -> str:
 
 
 def _problems(problems: Sequence[Problem], detail: _Detail) -> Iterator[str]:
-    yield f"**{len(problems):,} error{'s' if len(problems) != 1 else ''}:**"
+    yield f"**{counted(len(problems), 'error')}:**"
     yield ""
     shown = problems[: MAX_PROBLEMS if detail.share else 1]
     for problem in shown:
