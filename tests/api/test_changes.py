@@ -19,6 +19,7 @@ from statekeep.controller.api import changes, feed, streams
 from statekeep.controller.api.app import create
 from statekeep.controller.api.requests import cursor
 from statekeep.controller.api.server import SHUTDOWN_S, listening
+from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.changes import newest
 from statekeep.engine.store.locks import MACHINE_SPACE
@@ -399,6 +400,18 @@ async def test_no_more_changes_are_kept_in_memory_than_there_should_be(
             assert len(passage.changes) == 8
     finally:
         await watching.close()
+
+
+async def test_a_feed_that_ends_before_it_has_settled_does_not_claim_to_be_at_its_end(
+    site: Site,
+) -> None:
+    await site.declare("counter", COUNTER)
+    await site.spawn("n", "counter")
+    await site.batch([{"actor": "n", "type": "A"}])
+    watching = feed.Feed(site.database, Catalogue())
+    await watching.close()
+    with pytest.raises(StoreUnavailable, match="has to stop"):
+        await watching.settle(await site.database.read(newest))
 
 
 async def test_a_reader_that_takes_nothing_is_let_go_and_costs_no_memory(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
+from aiohttp import web
 from tests.api.conftest import Site
 from tests.api.process import Api, ask
 from tests.api.raw import connected, everything, statuses
@@ -61,6 +63,28 @@ async def test_a_head_that_drips_is_ended_and_told_so(
     said = await dripped(site, HEAD, b"X: a\r\n")
     assert told(said) == [408]
     assert (await site.get("/v1/actors")).status == 200
+
+
+def test_a_head_that_drips_is_ended_on_the_event_loop_of_the_server_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 0.3)
+
+    async def play() -> bytes:
+        runner = connections.Runner(web.Application(), shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            reader, writer = await asyncio.open_connection(*runner.addresses[0])
+            writer.write(HEAD)
+            try:
+                return await asyncio.wait_for(reader.read(), 20)
+            finally:
+                writer.close()
+        finally:
+            await runner.cleanup()
+
+    assert told(uvloop.run(play())) == [408]
 
 
 async def test_the_head_of_a_later_request_is_awaited_no_longer(

@@ -136,7 +136,7 @@ class _Connection(web.RequestHandler):
     def _give_up(self) -> None:
         """Say that the request was too slow, which no handler can: there is none yet."""
         self._late = None
-        if self.is_idle and isinstance(self.transport, asyncio.WriteTransport):
+        if self.is_idle and self.transport is not None:
             self.transport.write(problems.plain(_LATE))
             self.force_close()
 

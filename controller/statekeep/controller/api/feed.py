@@ -252,7 +252,7 @@ class Feed:
         """Wait until a change is settled that could be seen, and return the last one that is.
 
         Raises:
-            StoreUnavailable: it takes too long.
+            StoreUnavailable: it takes too long, or the feed ends before.
         """
         try:
             async with asyncio.timeout(SETTLE_S):
@@ -260,6 +260,8 @@ class Feed:
                     await self._moved.wait()
         except TimeoutError as error:
             raise StoreUnavailable("the change feed did not settle in time") from error
+        if self._mark.position < newest.position:
+            raise StoreUnavailable("the server has to stop before the change feed has settled")
         return self._mark
 
     async def wait(self, timeout_s: float) -> None:
