@@ -196,8 +196,13 @@ async def test_a_page_of_a_history_ends_before_its_payloads_fill_the_memory(site
         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400, "refused"),
         (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "refused"),
         (b"\x16\x03\x01 this is TLS\r\n\r\n", 400, "refused"),
+        (
+            b"GET /v1/actors HTTP/1.1\r\nHost: x\r\nExpect: much\r\nConnection: close\r\n\r\n",
+            417,
+            "refused",
+        ),
     ],
-    ids=["an endless URL", "too many headers", "no length", "not ASCII", "not HTTP"],
+    ids=["an endless URL", "too many headers", "no length", "not ASCII", "not HTTP", "Expect"],
 )
 async def test_what_never_becomes_a_request_is_answered_with_a_problem_too(
     site: Site, raw: bytes, status: int, kind: str
@@ -205,7 +210,7 @@ async def test_what_never_becomes_a_request_is_answered_with_a_problem_too(
     host, port = site.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(raw)
-    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 20)).partition(b"\r\n\r\n")
     writer.close()
     assert f"Content-Type: {PROBLEM}".encode() in head
     problem = json.loads(body)

@@ -1,8 +1,10 @@
 """One tenant learns nothing of another by asking, and does not hold another up by asking much."""
 
 import asyncio
+import json
 import re
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from tests.api.definitions import COUNTER, LOAN_1, LOAN_2
 
 from statekeep.controller.api.admission import MOST_BYTES_OF_ONE, MOST_OF_ONE, Admission
 from statekeep.controller.api.app import MAX_BODY_BYTES
+from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.problems import Problem
 from statekeep.controller.api.shares import Shares
@@ -129,14 +132,66 @@ def test_the_places_of_one_namespace_are_not_all_places(size: int, most: int) ->
     one, another = Namespace("one"), Namespace("another")
     with ExitStack() as held:
         for _ in range(most):
-            held.enter_context(admission.admitted(size))
-            held.enter_context(admission.shared(one, size))
-        with admission.admitted(size), pytest.raises(Problem), admission.shared(one, size):
+            place = held.enter_context(admission.admitted(size))
+            held.enter_context(admission.shared(one, place))
+        with (
+            admission.admitted(size) as place,
+            pytest.raises(Problem),
+            admission.shared(one, place),
+        ):
             pass
-        with admission.admitted(size), admission.shared(another, size):
+        with admission.admitted(size) as place, admission.shared(another, place):
             pass
-    with admission.admitted(size), admission.shared(one, size):
+    with admission.admitted(size) as place, admission.shared(one, place):
         pass
+
+
+def test_what_was_not_announced_counts_as_it_arrives() -> None:
+    admission = Admission(Metrics())
+    one, another = Namespace("one"), Namespace("another")
+    with admission.admitted(0) as large, admission.shared(one, large):
+        large.hold(MOST_BYTES_OF_ONE - 10)
+        with admission.admitted(0) as small, admission.shared(one, small):
+            small.hold(10)
+            with pytest.raises(Problem, match="too many requests"):
+                small.hold(11)
+            small.hold(5)
+            large.hold(MOST_BYTES_OF_ONE - 5)
+            with pytest.raises(Problem, match="too many requests"):
+                large.hold(MOST_BYTES_OF_ONE)
+        with admission.admitted(0) as foreign, admission.shared(another, foreign):
+            foreign.hold(MOST_BYTES_OF_ONE)
+    with admission.admitted(0) as small, admission.shared(one, small):
+        small.hold(MOST_BYTES_OF_ONE)
+
+
+STREAMS = 40
+"""Each would once have counted as the largest body of all, for as long as it was open."""
+
+
+async def test_streams_that_are_idle_take_the_room_of_nobody(site: Site) -> None:
+    await site.spawn("a")
+    gone = asyncio.Event()
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield b'{"actor": "a", "type": "NEVER"}\n'
+        await gone.wait()
+
+    streams = []
+    async with AsyncExitStack() as open_streams:
+        for _ in range(STREAMS):
+            stream = await open_streams.enter_async_context(
+                site.session.post(
+                    f"{site.url}/v1/events", data=lines(), headers={"Content-Type": NDJSON}
+                )
+            )
+            assert stream.status == 200
+            assert json.loads(await stream.content.readline())["handled"] is False
+            streams.append(stream)
+        assert (await site.send("a", "START")).status == 200
+        assert (await site.post("/v1/events", [{"actor": "a", "type": "PAY"}])).status == 200
+        gone.set()
+        assert [await stream.read() for stream in streams] == [b""] * STREAMS
 
 
 async def test_a_namespace_waits_for_its_own_turns_first() -> None:

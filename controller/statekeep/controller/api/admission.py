@@ -1,16 +1,18 @@
 """Admission: a request that there is no room for is turned away at once, before its body is read.
 
-What waits costs memory and makes everything behind it slower; a caller that is told so can come back.
+What waits costs memory and makes everything behind it slower; a caller that is told so can come back. A body whose
+length nobody has announced counts as what is held of it, from one moment to the next: a stream that is idle costs
+next to nothing, however long it lasts.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.problems import Handler, Problem
 from statekeep.engine.ids import Namespace
@@ -22,7 +24,7 @@ MOST_OF_ONE = MAX_REQUESTS * 3 // 4
 """Of them those of one namespace: whatever one tenant does, there is room for others."""
 
 MAX_BYTES = 256 * 1024 * 1024
-"""Bytes of bodies that such requests may have announced between them."""
+"""Bytes of bodies that such requests may hold, or have announced, between them."""
 
 MOST_BYTES_OF_ONE = MAX_BYTES // 2
 """Of them those of one namespace."""
@@ -30,12 +32,76 @@ MOST_BYTES_OF_ONE = MAX_BYTES // 2
 RETRY_AFTER_S = 1
 
 
-@dataclass(slots=True)
-class _Share:
-    """What is being answered of one namespace."""
+class _Room:
+    """So many requests, and so many bytes of their bodies; a body alone is always let in."""
 
-    requests: int = 0
-    size: int = 0
+    __slots__ = ("max_bytes", "max_requests", "requests", "size")
+
+    def __init__(self, max_requests: int, max_bytes: int) -> None:
+        self.max_requests = max_requests
+        self.max_bytes = max_bytes
+        self.requests = 0
+        self.size = 0
+
+    def fits(self, size: int, held: int = 0) -> bool:
+        """Return whether what holds some bytes now may hold ``size`` in place of them."""
+        others = self.size - held
+        return not others or others + size <= self.max_bytes
+
+    def has_place(self, size: int) -> bool:
+        """Return whether one request more may come."""
+        return self.requests < self.max_requests and self.fits(size)
+
+
+class Place:
+    """What one request holds: of the process, and of its namespace's share once it is known whose it is."""
+
+    __slots__ = ("_announced", "_metrics", "_rooms", "_size")
+
+    def __init__(self, metrics: Metrics, announced: int) -> None:
+        self._metrics = metrics
+        self._rooms: list[_Room] = []
+        self._announced = announced
+        self._size = announced
+
+    @contextmanager
+    def taken(self, room: _Room) -> Iterator[None]:
+        """Hold a place in a room.
+
+        Raises:
+            Problem: there is none.
+        """
+        if not room.has_place(self._size):
+            raise self._refused()
+        room.requests += 1
+        room.size += self._size
+        self._rooms.append(room)
+        try:
+            yield
+        finally:
+            self._rooms.pop()
+            room.requests -= 1
+            room.size -= self._size
+
+    def hold(self, size: int) -> None:
+        """Say how many bytes of the body are held now; what was announced stays held.
+
+        Raises:
+            Problem: there is no room for so many.
+        """
+        size = max(size, self._announced)
+        if size > self._size and not all(room.fits(size, self._size) for room in self._rooms):
+            raise self._refused()
+        for room in self._rooms:
+            room.size += size - self._size
+        self._size = size
+
+    def _refused(self) -> Problem:
+        self._metrics.refused.inc()
+        return overloaded()
+
+
+PLACE = web.RequestKey("place", Place)
 
 
 class Admission:
@@ -43,58 +109,48 @@ class Admission:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._requests = 0
-        self._bytes = 0
-        self._shares: dict[Namespace, _Share] = {}
+        self._all = _Room(MAX_REQUESTS, MAX_BYTES)
+        self._shares: dict[Namespace, _Room] = {}
 
     @contextmanager
-    def admitted(self, size: int) -> Iterator[None]:
+    def admitted(self, size: int) -> Iterator[Place]:
         """Hold a place for a request with a body of so many bytes.
 
         Raises:
             Problem: there is no room.
         """
-        if self._requests >= MAX_REQUESTS or (self._bytes and self._bytes + size > MAX_BYTES):
-            self._metrics.refused.inc()
-            raise overloaded()
-        self._requests += 1
-        self._bytes += size
-        self._metrics.in_flight.inc()
-        try:
-            yield
-        finally:
-            self._requests -= 1
-            self._bytes -= size
-            self._metrics.in_flight.dec()
+        place = Place(self._metrics, size)
+        with place.taken(self._all):
+            self._metrics.in_flight.inc()
+            try:
+                yield place
+            finally:
+                self._metrics.in_flight.dec()
 
     @contextmanager
-    def shared(self, namespace: Namespace, size: int) -> Iterator[None]:
-        """Hold a place that is of a namespace's share, once it is known whose request it is.
+    def shared(self, namespace: Namespace, place: Place) -> Iterator[None]:
+        """Count a place as one of a namespace's share, once it is known whose request it is.
 
         Raises:
             Problem: the namespace has had its share.
         """
-        share = self._shares.setdefault(namespace, _Share())
-        if share.requests >= MOST_OF_ONE or (share.size and share.size + size > MOST_BYTES_OF_ONE):
-            self._metrics.refused.inc()
-            raise overloaded()
-        share.requests += 1
-        share.size += size
+        share = self._shares.setdefault(namespace, _Room(MOST_OF_ONE, MOST_BYTES_OF_ONE))
         try:
-            yield
+            with place.taken(share):
+                yield
         finally:
-            share.requests -= 1
-            share.size -= size
             if not share.requests:
-                del self._shares[namespace]
+                self._shares.pop(namespace, None)
 
 
 def announced(request: web.Request, biggest: int) -> int:
-    """Return how many bytes a body will have; one of unknown length counts as one of ``biggest``."""
-    size = request.content_length
-    if size is None:
-        size = biggest if request.body_exists else 0
-    return min(size, biggest)
+    """Return how many bytes of a body are going to be held, as far as that is known.
+
+    A stream is never held as a whole, and what is compressed becomes longer: they count as they arrive.
+    """
+    if request.content_type == NDJSON or hdrs.CONTENT_ENCODING in request.headers:
+        return 0
+    return min(request.content_length or 0, biggest)
 
 
 def overloaded() -> Problem:
@@ -117,7 +173,8 @@ def middleware(admission: Admission, biggest: int) -> Middleware:
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith("/v1/"):
             return await handler(request)
-        with admission.admitted(announced(request, biggest)):
+        with admission.admitted(announced(request, biggest)) as place:
+            request[PLACE] = place
             return await handler(request)
 
     return admit

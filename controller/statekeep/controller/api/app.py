@@ -103,8 +103,7 @@ def create(
 def _held_to_contract(route: Route, places: Admission) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         requests.admit(request, route.contract)
-        size = admission.announced(request, MAX_BODY_BYTES)
-        with places.shared(requests.namespace(request), size):
+        with places.shared(requests.namespace(request), request[admission.PLACE]):
             return await route.handler(request)
 
     return handler

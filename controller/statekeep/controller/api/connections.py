@@ -8,7 +8,7 @@ idle for the longest: whoever opens ten thousand and leaves them loses them to t
 import asyncio
 import logging
 import resource
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 
 from aiohttp import ClientPayloadError, web
@@ -48,14 +48,17 @@ def room() -> int:
 
 
 class Runner(web.AppRunner):
-    """Serves an application on connections of our kind."""
+    """Serves an application on connections of our kind.
+
+    What aiohttp refuses before any middleware of the application is asked becomes a problem too.
+    """
 
     __slots__ = ()
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return _Server(
-            server.request_handler,
+            partial(problems.middleware, handler=server.request_handler),
             request_factory=server.request_factory,
             loop=server._loop,
             **server._kwargs,
@@ -144,4 +147,7 @@ class _Connection(web.RequestHandler):
 def is_our_fault(record: logging.LogRecord) -> bool:
     """Return whether to log; a request that is not HTTP is its caller's, who is told with a 4xx."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | ClientPayloadError | ConnectionError)
+    return not isinstance(
+        error,
+        HttpProcessingError | ClientPayloadError | web.RequestPayloadError | ConnectionError,
+    )

@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from statekeep.controller.api import bodies, cloudevents, requests
 from statekeep.controller.api.actors import standing
-from statekeep.controller.api.admission import overloaded
+from statekeep.controller.api.admission import PLACE, overloaded
 from statekeep.controller.api.authorization import renew
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.contract import NDJSON
@@ -162,13 +162,16 @@ async def _lines(request: web.Request) -> AsyncIterator[list[bytes]]:
 
     An endless line becomes a bad one.
     """
+    place = request[PLACE]
     rest = b""
     async for block in request.content.iter_any():
+        place.hold(len(rest) + len(block))
         *complete, rest = (rest + block).split(b"\n")
         lines = [line for line in complete if line.strip()]
         for start in range(0, len(lines), MAX_BATCH):
             yield lines[start : start + MAX_BATCH]
         rest = rest[: MAX_LINE_BYTES + 1]
+        place.hold(len(rest))
     if rest.strip():
         yield [rest]
 

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from statekeep.controller.api.admission import PLACE
 from statekeep.controller.api.contract import JSON, Content, Contract
 from statekeep.controller.api.problems import Problem, invalid
 from statekeep.controller.api.queries import Parameters
@@ -139,11 +140,19 @@ async def json_body(request: web.Request) -> bytes:
 
 async def whole_body(request: web.Request) -> bytes:
     """Return the body, once all of it is there."""
+    place = request[PLACE]
     if request.content.is_eof():
-        return await request.read()
+        body = await request.read()
+        place.hold(len(body))
+        return body
+    arrived = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
-            return await request.read()
+            async for block in request.content.iter_any():
+                arrived += block
+                if len(arrived) > request.client_max_size:
+                    raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+                place.hold(len(arrived))
     except TimeoutError as error:
         raise Problem(
             HTTPStatus.REQUEST_TIMEOUT,
@@ -151,6 +160,7 @@ async def whole_body(request: web.Request) -> bytes:
             f"the body was not there within {BODY_S:.0f} seconds",
             headers={"Connection": "close"},
         ) from error
+    return bytes(arrived)
 
 
 def decode(raw: bytes, kind: type[T]) -> T:
