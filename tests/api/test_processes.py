@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import psutil
 import psycopg
@@ -20,8 +21,10 @@ from tests.api.definitions import LOAN_1
 from tests.api.process import Api, ask
 from tests.conftest import KEYS
 from tests.dev.process import gone, statekeep, until
+from tests.faults.proxy import Proxy
 from tests.store.conftest import World
 
+from statekeep.controller.api.workers import MAX_FAILURES
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE
 from statekeep.engine.store.database import connect
 from statekeep.engine.store.keyring import new_key_ring_text
@@ -125,6 +128,48 @@ def test_workers_that_cannot_start_end_everything(tmp_path: Path, loan: str) -> 
     assert api.end() == 1
     assert "a worker cannot serve: " in api.output
     assert api.output.splitlines()[-1] == "statekeep: a worker cannot start; the log says why"
+
+
+def ends_of_workers(api: Api) -> int:
+    return sum("a worker ended" in line for line in api.lines)
+
+
+def test_a_worker_that_dies_while_the_database_is_away_ends_nobody(
+    tmp_path: Path, loan: str
+) -> None:
+    target = make_url(loan)
+    proxy = Proxy(Random(1), target=Path(f"{target.query['host']}/.s.PGSQL.{target.port or 5432}"))
+    try:
+        url = f"postgresql://{target.username}@127.0.0.1:{proxy.port}/{target.database}"
+        with running("--workers", "2", home=tmp_path, url=url) as api:
+            first, second = workers(api)
+            with proxy.closed():
+                first.kill()
+                until(lambda: ends_of_workers(api) > MAX_FAILURES, "it has tried often")
+                assert second in workers(api)
+                assert ask(api.url + "/v1/versions")[0] == 503
+            until(lambda: len(workers(api)) == 2, "another worker")
+            until(lambda: ask(api.url + "/v1/versions")[0] == 200, "it serves again")
+    finally:
+        proxy.close()
+
+
+def test_a_worker_that_cannot_start_ends_none_that_serves(tmp_path: Path, loan: str) -> None:
+    with running("--workers", "2", home=tmp_path, url=loan) as api:
+        first, second = workers(api)
+        whole = (tmp_path / "keys").read_text()
+        (tmp_path / "keys").write_text("broken")
+        first.kill()
+        until(lambda: ends_of_workers(api) > MAX_FAILURES, "it has tried often")
+        assert second in workers(api)
+        assert ask(api.url + "/v1/versions")[0] == 200
+        (tmp_path / "keys").write_text(whole)
+        since = len(api.lines)
+        second.kill()
+        api.line("a worker ended", "status=-9", since=since)
+        until(lambda: len(workers(api)) == 2, "other workers")
+        until(lambda: _answers(int(api.url.rpartition(":")[2])), "it serves again")
+        assert ask(api.url + "/v1/versions")[0] == 200
 
 
 @pytest.mark.parametrize("count", ["1", "2"])

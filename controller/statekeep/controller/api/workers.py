@@ -13,8 +13,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -28,13 +28,19 @@ from statekeep.controller.api.run import Announce, opened, probed, served
 from statekeep.controller.api.server import SHUTDOWN_S, AddressRefused
 from statekeep.controller.api.settings import Settings
 from statekeep.controller.logs import log_as
-from statekeep.engine.errors import StatekeepError
+from statekeep.engine.errors import StatekeepError, StoreUnavailable
 
 MAX_FAILURES = 3
 """Workers that end before they are ready, one after the other, until it is said that they cannot start."""
 
 PAUSE_S = 0.5
-"""Between the end of a worker and the start of the next one."""
+"""Between the end of a worker and the start of the next one; twice as long after each that was never ready."""
+
+MAX_PAUSE_S = 8.0
+"""However many were never ready."""
+
+AWAY = os.EX_TEMPFAIL
+"""How a worker exits that could not start because Postgres does not answer."""
 
 GRACE_S = 5.0
 """What a worker may take to stop beyond the time that its requests have."""
@@ -56,12 +62,19 @@ async def supervise(settings: Settings, stop: asyncio.Event, announce: Announce)
             tempfile.TemporaryDirectory(prefix="statekeep-metrics-") as folder,
         ):
             os.environ[METRICS_FOLDER] = folder
-            slots = [_Slot(replace(settings, port=port), stop) for _ in range(settings.workers)]
-            metrics = partial(text_of_workers, Path(folder))
+            slots: list[_Slot] = []
 
-            async def is_alive() -> bool:
+            def is_served() -> bool:
                 return any(slot.is_ready for slot in slots)
 
+            async def is_alive() -> bool:
+                return is_served()
+
+            slots += [
+                _Slot(replace(settings, port=port), stop, is_served)
+                for _ in range(settings.workers)
+            ]
+            metrics = partial(text_of_workers, Path(folder))
             async with probed(settings, database, metrics, is_alive):
                 await _keep(slots, stop, announce)
 
@@ -87,11 +100,18 @@ async def _announced(slots: "list[_Slot]", announce: Announce) -> None:
 
 
 class _Slot:
-    """The place of one worker: when it ends, another one takes it."""
+    """The place of one worker: when it ends, another one takes it.
 
-    def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
+    Postgres being away is no reason to give up, and neither is anything else while other workers serve: they would
+    have to end with it.
+    """
+
+    def __init__(
+        self, settings: Settings, stop: asyncio.Event, is_served: Callable[[], bool]
+    ) -> None:
         self._settings = settings
         self._stop = stop
+        self._is_served = is_served
         self.is_ready = False
         self.url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -102,14 +122,19 @@ class _Slot:
             WorkersFailed: none gets ready.
         """
         failures = 0
-        while not self._stop.is_set() and failures < MAX_FAILURES:
+        pause = PAUSE_S
+        while not self._stop.is_set():
             worker = _Worker(self._settings)
-            failures = 0 if await self._lived(worker) else failures + 1
-            if not self._stop.is_set():
-                log.error("a worker ended", extra={"fields": {"status": worker.status}})
-                await asyncio.sleep(PAUSE_S)
-        if not self._stop.is_set():
-            raise WorkersFailed("a worker cannot start; the log says why")
+            was_ready = await self._lived(worker)
+            if self._stop.is_set():
+                return
+            log.error("a worker ended", extra={"fields": {"status": worker.status}})
+            failures = 0 if was_ready or worker.status == AWAY else failures + 1
+            if failures >= MAX_FAILURES and not self._is_served():
+                raise WorkersFailed("a worker cannot start; the log says why")
+            pause = PAUSE_S if was_ready else min(pause * 2, MAX_PAUSE_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), pause)
 
     async def _lived(self, worker: "_Worker") -> bool:
         """Follow a worker to its end; return whether it was ever ready."""
@@ -178,7 +203,7 @@ def work(settings: Settings, pipe: Connection) -> None:
         uvloop.run(_work(settings, pipe))
     except StatekeepError as error:
         log.error("a worker cannot serve: %s", error)
-        sys.exit(1)
+        sys.exit(AWAY if isinstance(error, StoreUnavailable) else 1)
 
 
 async def _work(settings: Settings, pipe: Connection) -> None:
