@@ -820,10 +820,10 @@ export interface components {
             /** @description The name of a version or of a machine. */
             machine: string;
             /**
-             * @description Only applied versions have actors.
+             * @description A proposed version has no actors. One that is `Reinterpreted` is applied and means something else to this release: its actors can be read, and events for them are refused.
              * @enum {unknown}
              */
-            standing: "Applied" | "Proposed";
+            standing: "Applied" | "Proposed" | "Reinterpreted";
             /**
              * Format: date-time
              * @description RFC 3339, in UTC.

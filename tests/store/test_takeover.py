@@ -14,6 +14,7 @@ from tests.store.next_interpreter import (
     release,
 )
 
+from statekeep.controller.cli import database as cli_database
 from statekeep.controller.cli.main import statekeep
 from statekeep.engine.errors import DefinitionInvalid, SemanticsDiffer, SemanticsOutdated
 from statekeep.engine.finding import Finding
@@ -189,7 +190,7 @@ async def test_a_definition_that_is_refused_now_is_named(
 
 
 async def test_versions_that_mean_something_else_are_listed_before_an_upgrade(
-    world: World, database_url: str
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(world)
 
@@ -206,6 +207,12 @@ async def test_versions_that_mean_something_else_are_listed_before_an_upgrade(
         assert "version v1 of machine m in namespace default means something else" in output
         assert "\n  in review, BACK led to documents and would not be handled\n" in output
         assert await kept_under(world) == {"v1": 1, "v2": 1}
+        every = output.count("\n  ")
+        monkeypatch.setattr(cli_database, "SHOWN", 0)
+        assert (
+            f"in namespace default means something else to this release:\n  and {every} more\n"
+            in (await command())[1]
+        )
         status, output = await command("--take-over")
         assert status == 1
         assert await kept_under(world) == {"v1": 1, "v2": 2}

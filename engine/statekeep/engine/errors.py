@@ -71,7 +71,7 @@ class SemanticsDiffer(StatekeepError):
     def __init__(self, version: str, differences: Sequence[str]) -> None:
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         super().__init__(
-            f"{version} means something else to this release: {differences[0]}{more}; nothing was changed: "
+            f"{version} means something else to this release: {differences[0]}{more}; nothing was done and nothing is lost: "
             "go back to the release before, or move its actors to a new version"
         )
         self.version = version
@@ -85,7 +85,8 @@ class SemanticsOutdated(StatekeepError):
     def __init__(self, kept_under: int, ours: int) -> None:
         super().__init__(
             f"a later release has taken the version over (semantics {kept_under}, this one has {ours}): "
-            "its processes take the event; to go back to this release, run `statekeep db check --take-over` of it"
+            "its processes take the event, so retry; to go back to this release, run "
+            "`statekeep db check --take-over` of it"
         )
 
 

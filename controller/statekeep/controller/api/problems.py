@@ -135,7 +135,7 @@ def translated(error: Exception) -> Problem:
             return Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "semantics-differ",
-                f"{error}; nothing was done and nothing is lost, retry",
+                str(error),
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         case ClusterUnavailable():

@@ -133,13 +133,20 @@ class MigrationResponse(Response, kw_only=True):
     completed_at: Time
 
 
+Standing = Literal["Proposed", "Applied", "Reinterpreted"]
+
+
 class VersionResponse(Response, kw_only=True):
     """A version with its actors."""
 
     name: Name
     machine: Name
     standing: Annotated[
-        Literal["Proposed", "Applied"], Meta(description="Only applied versions have actors.")
+        Standing,
+        Meta(
+            description="A proposed version has no actors. One that is `Reinterpreted` is applied and means something "
+            "else to this release: its actors can be read, and events for them are refused."
+        ),
     ]
     created_at: Time
     actors: Count

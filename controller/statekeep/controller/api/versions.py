@@ -34,10 +34,11 @@ from statekeep.engine.routing.preview import Preview, summarize
 from statekeep.engine.routing.version import Version, in_canonical_order, read_version
 from statekeep.engine.statechart.comparison import lost_events
 from statekeep.engine.statechart.validation import validate
-from statekeep.engine.store import actors, audit, deployments, versions
+from statekeep.engine.store import actors, audit, deployments, takeover, versions
 from statekeep.engine.store.deployments import Deployment
 from statekeep.engine.store.populations import decided
 from statekeep.engine.store.previews import compute
+from statekeep.engine.store.takeover import Reading
 from statekeep.engine.store.versions import StoredVersion
 
 Side = Literal["migrate", "stay"]
@@ -51,8 +52,10 @@ async def index(request: web.Request) -> web.Response:
     query = requests.query(request, queries.VersionFilter)
     namespace, limit = requests.namespace(request), query.limit
     after = requests.position(query.cursor, tuple[scalars.RowId])
+    held = state(request)
 
     async def work(connection: AsyncConnection) -> version_bodies.VersionsResponse:
+        reading = Reading(held.catalogue)
         counts = await _counts(connection, namespace)
         found = await versions.find_all(
             connection,
@@ -61,12 +64,14 @@ async def index(request: web.Request) -> web.Response:
             after=after[0] if after else 0,
             limit=limit + 1,
         )
+        shown = [_shown(stored, counts, reading) for stored in found[:limit]]
+        reading.end()
         return version_bodies.VersionsResponse(
-            versions=[_shown(stored, counts) for stored in found[:limit]],
+            versions=shown,
             next_cursor=requests.cursor(found[limit - 1].id) if len(found) > limit else UNSET,
         )
 
-    return requests.json_response(await state(request).database.read(work))
+    return requests.json_response(await takeover.read(held.database, held.catalogue, work))
 
 
 async def read(request: web.Request) -> web.Response:
@@ -76,12 +81,15 @@ async def read(request: web.Request) -> web.Response:
     what it did.
     """
     namespace, name = requests.namespace(request), VersionName(request.match_info["name"])
+    held = state(request)
 
     async def work(connection: AsyncConnection) -> version_bodies.VersionResponse:
+        reading = Reading(held.catalogue)
         stored = await versions.find(connection, namespace, name) if "\0" not in name else None
         if stored is None:
             raise missing(f"version {name[:253]}")
-        shown = _shown(stored, await _counts(connection, namespace))
+        shown = _shown(stored, await _counts(connection, namespace), reading)
+        reading.end()
         shown.definition = stored.version.definition
         deployment = await deployments.find(connection, stored.id)
         if isinstance(deployment, Deployment):
@@ -93,7 +101,7 @@ async def read(request: web.Request) -> web.Response:
             shown.preview = _summary(await compute(connection, stored.version, parent))
         return shown
 
-    return requests.json_response(await state(request).database.read(work))
+    return requests.json_response(await takeover.read(held.database, held.catalogue, work))
 
 
 Counts = dict[VersionName, list[version_bodies.StateCount]]
@@ -107,13 +115,21 @@ async def _counts(connection: AsyncConnection, namespace: Namespace) -> Counts:
     return counts
 
 
-def _shown(stored: StoredVersion, counts: Counts) -> version_bodies.VersionResponse:
+def _standing(stored: StoredVersion, reading: Reading) -> version_bodies.Standing:
+    if not stored.is_applied:
+        return "Proposed"
+    return "Reinterpreted" if reading.differs(stored) else "Applied"
+
+
+def _shown(
+    stored: StoredVersion, counts: Counts, reading: Reading
+) -> version_bodies.VersionResponse:
     version = stored.version
     states = counts.get(version.name, [])
     return version_bodies.VersionResponse(
         name=version.name,
         machine=stored.machine,
-        standing="Applied" if stored.is_applied else "Proposed",
+        standing=_standing(stored, reading),
         created_at=stored.created_at.astimezone(UTC),
         applied_at=UNSET if stored.applied_at is None else stored.applied_at.astimezone(UTC),
         parent_id=version.parent or UNSET,

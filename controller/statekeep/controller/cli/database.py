@@ -34,6 +34,10 @@ keys_file = click.option(
 )
 
 
+SHOWN = 20
+"""Differences printed of one version; the rest is a number."""
+
+
 @asynccontextmanager
 async def keyless(url: str, *, pool_size: int = 1) -> AsyncIterator[Database]:
     """Hold a database for work that opens nothing sealed, so that any key will do."""
@@ -93,8 +97,10 @@ def check_semantics(url: str, *, take_over: bool) -> None:
         )
     for error in found.differing:
         click.echo(f"{error.version} means something else to this release:")
-        for difference in error.differences:
+        for difference in error.differences[:SHOWN]:
             click.echo(f"  {printable(difference)}")
+        if (more := len(error.differences) - SHOWN) > 0:
+            click.echo(f"  and {more:,} more")
     if found.differing:
         click.echo("Events for their actors would be refused: stay with the release before, or")
         click.echo("upgrade and move these actors to a new version that they are previewed on.")

@@ -105,6 +105,9 @@ class Catalogue:
         self.differing: dict[int, SemanticsDiffer] = {}
         """Versions that mean something else to this release, by id: what was found holds for this process's life."""
 
+        self.alike: set[int] = set()
+        """Versions that mean the same, but are not kept under this release's meaning yet, by id."""
+
         self._versions: Recent[int, StoredVersion] = Recent(versions.COMPILED)
         self._configurations: Recent[int, StoredConfiguration] = Recent(CONFIGURATIONS)
 

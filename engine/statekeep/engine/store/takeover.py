@@ -100,6 +100,14 @@ class Reading:
             self.unchecked.add(version_id)
         return error
 
+    def differs(self, stored: StoredVersion) -> bool:
+        """Return whether a version means something else to us; one that nobody has looked at yet is noted."""
+        if not stored.is_applied or stored.semantics >= semantics.SEMANTICS:
+            return False
+        if stored.id not in self.catalogue.differing and stored.id not in self.catalogue.alike:
+            self.unchecked.add(stored.id)
+        return stored.id in self.catalogue.differing
+
     def end(self) -> None:
         """Raise ``Unchecked`` if there are versions to be looked at."""
         if self.unchecked:
@@ -123,6 +131,26 @@ async def transact(
             return await database.transact(work)
         except Unchecked as error:
             await _settle(database, catalogue, error.version_ids)  # so none of them comes again
+
+
+async def read(
+    database: Database, catalogue: Catalogue, work: Callable[[AsyncConnection], Awaitable[T]]
+) -> T:
+    """Run what can change nothing; where it meets versions that nobody has looked at, look, and run it again.
+
+    What is alike is not taken over: whoever only reads keeps no older release from going on.
+    """
+    while True:
+        try:
+            return await database.read(work)
+        except Unchecked as error:
+            for version_id in sorted(error.version_ids):
+                try:
+                    await database.read(partial(_examine, version_id=version_id))
+                except SemanticsDiffer as difference:
+                    catalogue.differing[version_id] = difference
+                else:
+                    catalogue.alike.add(version_id)
 
 
 async def _settle(database: Database, catalogue: Catalogue, version_ids: Collection[int]) -> None:
@@ -167,14 +195,15 @@ async def take_over(
 async def survey(database: Database) -> Survey:
     """Look at all versions that are kept under another meaning than ours; nothing changes."""
 
-    async def work(connection: AsyncConnection, version_id: int) -> Taken:
-        stored = await versions.by_id(connection, version_id)
-        await compare(connection, stored)
-        return _taken(stored)
-
     return await _surveyed(
-        database, lambda version_id: database.read(partial(work, version_id=version_id))
+        database, lambda version_id: database.read(partial(_examine, version_id=version_id))
     )
+
+
+async def _examine(connection: AsyncConnection, version_id: int) -> Taken:
+    stored = await versions.by_id(connection, version_id)
+    await compare(connection, stored)
+    return _taken(stored)
 
 
 async def take_over_all(database: Database) -> Survey:
