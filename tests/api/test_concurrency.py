@@ -1,11 +1,14 @@
 """Many callers at once: nothing fails, nothing is lost, everything has an order."""
 
+import asyncio
 import random
 
+import psycopg
 from tests.api.conftest import Site, together
 from tests.api.definitions import COUNTER
 
 from statekeep.engine.history.fingerprint import fingerprint, show
+from statekeep.engine.store.locks import MACHINE_SPACE
 
 
 async def test_events_from_fifty_connections_for_one_actor_come_one_after_another(
@@ -45,6 +48,36 @@ async def test_many_actors_may_go_ways_that_nobody_has_gone_all_at_once(site: Si
     await together(*(go(name) for name in names))
     for name in names:
         assert (await site.actor(name))["fingerprint"] == show(fingerprint(ways[name]))
+
+
+async def test_events_for_a_machine_that_is_held_wait_and_hold_up_nobody(
+    site: Site, shared_url: str
+) -> None:
+    """As while a deployment rewrites a large one: here nobody lets go until the others are through."""
+    for machine in ("held", "free"):
+        await site.declare(f"{machine}-1", COUNTER, machine=machine)
+        for number in range(3):
+            await site.spawn(f"{machine}-{number}", f"{machine}-1")
+    async with await psycopg.AsyncConnection.connect(shared_url) as holder:
+        lock = "select pg_advisory_xact_lock(%s, id) from statekeep.machine where name = 'held' and namespace = %s"
+        await holder.execute(lock, (MACHINE_SPACE, site.namespace))
+        waiting = [
+            asyncio.create_task(site.send(f"held-{number % 3}", "A")) for number in range(30)
+        ]
+        async with asyncio.timeout(20):
+            for number in range(30):
+                assert (await site.send(f"free-{number % 3}", "A")).body["seq"] == number // 3 + 1
+            answered = await together(*(site.send(f"free-{number}", "B") for number in range(3)))
+            assert {reply.status for reply in answered} == {200}
+        assert not any(task.done() for task in waiting)
+        assert (await site.actor("held-0"))["seq"] == 0
+    replies = await asyncio.gather(*waiting)
+    assert {reply.status for reply in replies} == {200}
+    for number in range(3):
+        assert sorted(reply.body["seq"] for reply in replies[number::3]) == list(range(1, 11))
+    text = (await site.get("/metrics")).raw.decode()
+    assert 'outcome="Busy"' not in text
+    assert 'statekeep_api_events_total{outcome="Handled"} 63.0' in text
 
 
 async def test_context_patches_at_once_are_all_applied(site: Site) -> None:

@@ -10,6 +10,7 @@ import json
 import random
 import sys
 import time
+from functools import partial
 
 from tests.bench.population import DIGITS, NAMESPACE
 
@@ -19,20 +20,19 @@ from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import connect
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
-from statekeep.engine.store.processing import process
+from statekeep.engine.store.processing import attempt
 
 
 async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, float]]:
     database = connect(url, read_key_ring(new_key_ring_text()))
     catalogue, chance = Catalogue(), random.Random(1)
-    # The other machine's events go the way of another replica: in one batch they would wait together.
-    lanes = [Batcher(lambda events: process(database, catalogue, events)) for _ in range(2)]
+    batcher = Batcher(partial(attempt, database, catalogue))
     answers: list[tuple[str, float, float]] = []
 
     async def send(actor: str, event_type: str) -> None:
         start = time.monotonic()
         event = Event(Namespace(NAMESPACE), ActorId(actor), EventType(event_type))
-        assert isinstance(await lanes[actor[0] == "o"].submit(event), Answer)
+        assert isinstance(await batcher.submit(event), Answer)
         answers.append((actor[:1], start, time.monotonic() - start))
 
     ended = asyncio.Event()
@@ -48,8 +48,7 @@ async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, f
                 group.create_task(send(f"o{number % 100}", "START"))
             else:
                 group.create_task(send(f"a{chance.randrange(actors)}", chance.choice(DIGITS)))
-    for lane in lanes:
-        await lane.close()
+    await batcher.close()
     await database.close()
     return answers
 

@@ -1,7 +1,9 @@
 """What an event does to an actor, and what it must leave alone."""
 
+import asyncio
 import json
 
+import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
@@ -14,6 +16,7 @@ from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.events import (
     ActorMissing,
     Answer,
+    Busy,
     ContextRefused,
     Failed,
     SeqDiffers,
@@ -21,6 +24,8 @@ from statekeep.engine.store.events import (
     Unstable,
 )
 from statekeep.engine.store.keyring import context_place
+from statekeep.engine.store.locks import MACHINE_SPACE
+from statekeep.engine.store.processing import attempt
 from statekeep.engine.store.versions import StoredVersion
 
 RESTLESS: JsonObject = {
@@ -313,3 +318,28 @@ async def test_the_log_is_kept_apart_from_what_the_actor_becomes(world: World) -
         show(fingerprint(["START", "PAY"])),
     ]
     assert logged[0].at <= logged[1].at
+
+
+async def test_events_that_do_not_wait_pass_by_a_machine_that_is_held(
+    world: World, database_url: str
+) -> None:
+    for machine in ("held", "free"):
+        await world.propose(machine, LOAN_1, machine=machine)
+        await world.spawn(f"{machine}-1", machine)
+    sent = [world.event(name, "START") for name in ("held-1", "free-1", "nobody", "held-1")]
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        lock = "select pg_advisory_xact_lock(%s, id) from statekeep.machine where name = 'held'"
+        await holder.execute(lock, (MACHINE_SPACE,))
+        async with asyncio.timeout(20):
+            first, moved, absent, second = await attempt(world.database, world.catalogue, sent)
+    assert isinstance(first, Busy)
+    assert first == second
+    assert isinstance(moved, Answer)
+    assert isinstance(absent, ActorMissing)
+    first, ignored, absent, second = await attempt(world.database, world.catalogue, sent)
+    assert isinstance(first, Answer)
+    assert isinstance(second, Answer)
+    assert (first.seq, first.handled, second.handled) == (1, True, False)
+    assert isinstance(ignored, Answer)
+    assert not ignored.handled
+    assert isinstance(absent, ActorMissing)

@@ -71,8 +71,8 @@ class SemanticsDiffer(StatekeepError):
     def __init__(self, version: str, differences: Sequence[str]) -> None:
         more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
         super().__init__(
-            f"{version} means something else to this release: {differences[0]}{more}; nothing was done and nothing is lost: "
-            "go back to the release before, or move its actors to a new version"
+            f"{version} means something else to this release: {differences[0]}{more}; nothing was done and nothing is "
+            "lost: go back to the release before, or move its actors to a new version"
         )
         self.version = version
         self.differences = tuple(differences)

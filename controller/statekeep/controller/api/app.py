@@ -11,7 +11,7 @@ from statekeep.controller.access.callers import Guard
 from statekeep.controller.access.modes import Mode
 from statekeep.controller.api import admission, authorization, observation, problems, requests
 from statekeep.controller.api.admission import Admission
-from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.batcher import A, Batcher, Process
 from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.observation import AccessLog
@@ -119,13 +119,15 @@ async def _serving(
 ) -> AsyncIterator[None]:
     """Hold what the handlers share while the application serves; drain it afterwards."""
     catalogue = Catalogue()
-    process = partial(processing.process, database, catalogue)
-    counted = observation.counting(tracing.traced(process) if tracing else process, metrics)
-    batcher = Batcher(counted)
+
+    def watched(process: Process[A]) -> Process[A]:
+        return observation.counting(tracing.traced(process) if tracing else process, metrics)
+
+    batcher = Batcher(watched(partial(processing.attempt, database, catalogue)))
     app[STATE] = State(
         database,
         catalogue,
-        counted,
+        watched(partial(processing.process, database, catalogue)),
         batcher,
         bulk=Shares(each=BULK_EACH, together=BULK),
         previews=Shares(each=1, together=PREVIEWS),

@@ -13,10 +13,10 @@ from functools import cache
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from statekeep.controller.api.batcher import Process
+from statekeep.controller.api.batcher import A, Process
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.problems import CALLER_GONE, Handler
-from statekeep.engine.store.events import Answer, Event, Outcome
+from statekeep.engine.store.events import Answer, Busy, Event, Outcome
 
 _access = logging.getLogger("statekeep.access")
 
@@ -85,13 +85,15 @@ def _short(path: str) -> str:
     return path.replace("/v1/namespaces/{namespace}/", "/v1/", 1)
 
 
-def counting(process: Process, metrics: Metrics) -> Process:
+def counting(process: Process[A], metrics: Metrics) -> Process[A]:
     """Return the same way to process events, which counts what becomes of them."""
 
-    async def counted(events: Sequence[Event]) -> list[Outcome]:
+    async def counted(events: Sequence[Event]) -> list[A]:
         began = time.perf_counter()
         outcomes = await process(events)
-        metrics.processed(map(_name, outcomes), time.perf_counter() - began)
+        done = [_name(outcome) for outcome in outcomes if not isinstance(outcome, Busy)]
+        if done:
+            metrics.processed(done, time.perf_counter() - began)
         return outcomes
 
     return counted

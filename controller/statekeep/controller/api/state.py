@@ -9,6 +9,7 @@ from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.shares import Shares
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
+from statekeep.engine.store.events import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class State:
 
     database: Database
     catalogue: Catalogue
-    process: Process
-    """Many events at once; the batcher shares it among single ones."""
+    process: Process[Outcome]
+    """Many events at once, which wait for their machines."""
 
     batcher: Batcher
     bulk: Shares

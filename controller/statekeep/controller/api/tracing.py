@@ -16,10 +16,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
-from statekeep.controller.api.batcher import Process
+from statekeep.controller.api.batcher import A, Process
 from statekeep.controller.api.observation import route_of
 from statekeep.controller.api.problems import Handler
-from statekeep.engine.store.events import Event, Outcome
+from statekeep.engine.store.events import Event
 
 SERVICE = "statekeep-api"
 
@@ -66,10 +66,10 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
         return response
 
 
-def traced(process: Process) -> Process:
+def traced(process: Process[A]) -> Process[A]:
     """Return the same way to process events, with a span around each transaction."""
 
-    async def spanned(events: Sequence[Event]) -> list[Outcome]:
+    async def spanned(events: Sequence[Event]) -> list[A]:
         if not _is_wanted():
             return await process(events)
         attributes = {"statekeep.events": len(events)}

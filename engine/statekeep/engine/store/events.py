@@ -96,7 +96,17 @@ class Failed:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Nothing was done yet: somebody holds the machine, a deployment most likely."""
+
+    machine_id: int
+
+
 Outcome = (
     Answer | ActorMissing | SeqDiffers | Unhandled | KeyReused | Unstable | ContextRefused | Failed
 )
 """What became of one event."""
+
+Attempt = Outcome | Busy
+"""What became of one event that does not wait for its machine."""

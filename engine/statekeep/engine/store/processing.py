@@ -13,7 +13,8 @@ Where this process knows the edges, a batch costs two round trips: the locks, an
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -26,7 +27,16 @@ from statekeep.engine.store.actors import actor_key
 from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.edges import Wanted
-from statekeep.engine.store.events import ActorMissing, Answer, Event, Failed, Outcome, Unstable
+from statekeep.engine.store.events import (
+    ActorMissing,
+    Answer,
+    Attempt,
+    Busy,
+    Event,
+    Failed,
+    Outcome,
+    Unstable,
+)
 from statekeep.engine.store.keyring import KeyRing, context_place
 from statekeep.engine.store.locks import MACHINE_SPACE
 from statekeep.engine.store.round_trip import COMMIT, Call, exchange
@@ -44,50 +54,72 @@ async def process(
     A batch that cannot be stored is halved until the event at fault stands alone. Those of its actor
     behind it fail with it: taken without it, they would be taken out of order.
     """
-    if not events:
-        return []
-    try:
-        return await _processed(database, catalogue, events)
-    except StoreUnavailable as error:
-        # Whether it was committed is unknown: trying again could append events twice.
-        return [Failed(error)] * len(events)
-    except Exception as error:
-        # It was rolled back, so trying again is safe.
-        if len(events) == 1:
-            return [Failed(error)]
-        return await _halved(database, catalogue, events)
+    return cast("list[Outcome]", await _Processing(database, catalogue, waits=True).run(events))
 
 
-async def _processed(
+async def attempt(
     database: Database, catalogue: Catalogue, events: Sequence[Event]
-) -> list[Outcome]:
-    """Process the events or raise; edges that turn out to be stale are found anew."""
-    batch = _Batch(catalogue, database.keys, events)
-    try:
-        outcomes = await takeover.transact(database, catalogue, batch.run)
-    except _Stale:
-        catalogue.edges.forget(batch.trusted)
-        batch = _Batch(catalogue, database.keys, events, trusts_known=False)
-        outcomes = await takeover.transact(database, catalogue, batch.run)
-    batch.keep_edges()
-    return outcomes
+) -> list[Attempt]:
+    """Process the events whose machines nobody holds; likewise."""
+    return await _Processing(database, catalogue, waits=False).run(events)
 
 
-async def _halved(
-    database: Database, catalogue: Catalogue, events: Sequence[Event]
-) -> list[Outcome]:
-    """Process one half after the other."""
-    middle = len(events) // 2
-    before = await process(database, catalogue, events[:middle])
-    failed = {
-        (event.namespace, event.actor_id): outcome
-        for event, outcome in zip(events, before, strict=False)
-        if isinstance(outcome, Failed)
-    }
-    behind = [failed.get((event.namespace, event.actor_id)) for event in events[middle:]]
-    wanted = [e for e, outcome in zip(events[middle:], behind, strict=True) if outcome is None]
-    after = iter(await process(database, catalogue, wanted))
-    return before + [outcome or next(after) for outcome in behind]
+@dataclass(frozen=True, slots=True)
+class _Processing:
+    """Events become transactions here."""
+
+    database: Database
+    catalogue: Catalogue
+    waits: bool
+
+    async def run(self, events: Sequence[Event]) -> list[Attempt]:
+        if not events:
+            return []
+        try:
+            return await self._in_one(events)
+        except StoreUnavailable as error:
+            # Whether it was committed is unknown: trying again could append events twice.
+            return [Failed(error)] * len(events)
+        except Exception as error:
+            # It was rolled back, so trying again is safe.
+            if len(events) == 1:
+                return [Failed(error)]
+            return await self._halved(events)
+
+    async def _in_one(self, events: Sequence[Event]) -> list[Attempt]:
+        """Process the events or raise; edges that turn out to be stale are found anew."""
+        batch = self._batch(events)
+        try:
+            outcomes = await takeover.transact(self.database, self.catalogue, batch.run)
+        except _Stale:
+            self.catalogue.edges.forget(batch.trusted)
+            batch = self._batch(events, trusts_known=False)
+            outcomes = await takeover.transact(self.database, self.catalogue, batch.run)
+        batch.keep_edges()
+        return outcomes
+
+    def _batch(self, events: Sequence[Event], *, trusts_known: bool = True) -> "_Batch":
+        return _Batch(
+            self.catalogue,
+            self.database.keys,
+            events,
+            waits=self.waits,
+            trusts_known=trusts_known,
+        )
+
+    async def _halved(self, events: Sequence[Event]) -> list[Attempt]:
+        """Process one half after the other."""
+        middle = len(events) // 2
+        before = await self.run(events[:middle])
+        undone = {
+            (event.namespace, event.actor_id): outcome
+            for event, outcome in zip(events, before, strict=False)
+            if isinstance(outcome, Failed | Busy)
+        }
+        behind = [undone.get((event.namespace, event.actor_id)) for event in events[middle:]]
+        wanted = [e for e, outcome in zip(events[middle:], behind, strict=True) if outcome is None]
+        after = iter(await self.run(wanted))
+        return before + [outcome or next(after) for outcome in behind]
 
 
 class _Stale(Exception):
@@ -103,8 +135,10 @@ class _Batch:
         keys: KeyRing,
         events: Sequence[Event],
         *,
-        trusts_known: bool = True,
+        waits: bool,
+        trusts_known: bool,
     ) -> None:
+        self._waits = waits
         self._trusts_known = trusts_known
         self._catalogue = catalogue
         self._keys = keys
@@ -118,17 +152,21 @@ class _Batch:
 
         self._stored: dict[EdgeKey, Edge] = {}
         self._passing: dict[EdgeKey, Edge] = {}
+        self._busy: dict[UUID, Busy] = {}
 
-    async def run(self, connection: AsyncConnection) -> list[Outcome]:
+    async def run(self, connection: AsyncConnection) -> list[Attempt]:
         """Gather under the locks, decide, act."""
         self._stored.clear()  # a transaction that lost a race is run again
         self._passing.clear()
+        self._busy.clear()
         walks = await self._lock(connection)
         await self._walk(connection, walks)
         await self._write(connection, walks)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, Attempt] = {}
         for walk in walks:
             outcomes |= walk.outcomes
+        for key, busy in self._busy.items():
+            outcomes |= {ord_: busy for ord_, _ in self._queues[key]}
         return [
             outcomes[ord_] if ord_ in outcomes else ActorMissing(event.actor_id)
             for ord_, event in enumerate(self._events)
@@ -153,7 +191,10 @@ class _Batch:
         ]
         calls: list[Call] = [
             (_SQL["plan_for_any_size"], {}),
-            (_SQL["lock_machines"], {"space": MACHINE_SPACE, "keys": keys}),
+            (
+                _SQL["lock_machines" if self._waits else "try_machines"],
+                {"space": MACHINE_SPACE, "keys": keys},
+            ),
             (_SQL["lock_actors"], {"keys": keys, "patched": patched}),
         ]
         if keyed:
@@ -162,13 +203,15 @@ class _Batch:
                 "idempotency": [idempotency for _, idempotency in keyed],
             }
             calls.append((_SQL["find_first"], parameters))
-        _, locked, found, *first = await exchange(connection, *calls)
-        machines = {machine_id for machine_id, *_ in locked}
+        _, [(_, held)], found, *first = await exchange(connection, *calls)
+        if held:
+            [busy] = await exchange(
+                connection, (_SQL["machines"], {"keys": keys, "machines": held})
+            )
+            self._busy = {keys[ord_]: Busy(machine_id) for ord_, machine_id in busy}
         earlier: Mapping[UUID, dict[str, First]] = {}
         if first:
             earlier = await self._first(connection, keyed, first[0])
-        # An actor that was spawned since belongs to a machine that may not be locked: it is not
-        # there yet for this batch.
         return [
             Walk(
                 key=(key := keys[ord_]),
@@ -179,8 +222,7 @@ class _Batch:
                 ahead=self._queues[key].copy(),
                 first=earlier.get(key, {}),
             )
-            for ord_, machine_id, epoch, cohort_id, seq, context in found
-            if machine_id in machines
+            for ord_, epoch, cohort_id, seq, context in found
         ]
 
     async def _first(

@@ -194,7 +194,6 @@ async def take_over(
 
 async def survey(database: Database) -> Survey:
     """Look at all versions that are kept under another meaning than ours; nothing changes."""
-
     return await _surveyed(
         database, lambda version_id: database.read(partial(_examine, version_id=version_id))
     )

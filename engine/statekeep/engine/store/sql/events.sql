@@ -10,17 +10,41 @@ select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('en
 
 -- :name lock_machines
 -- Shared with other events, exclusive to a deployment. A machine of an actor never changes, so
--- reading it before the lock is safe. Ascending, so that batches do not wait in a circle.
-select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id)
-  from (select distinct a.machine_id
-          from statekeep.actor a
-         where a.key = any(cast(:keys as uuid[]))
-         order by a.machine_id) as m;
+-- reading it before the lock is safe. Ascending, so that batches do not wait in a circle. What is locked is
+-- remembered for this transaction: an actor that is spawned meanwhile may belong to another machine.
+with locked as materialized (
+  select m.machine_id, pg_advisory_xact_lock_shared(:space, m.machine_id)
+    from (select distinct a.machine_id
+            from statekeep.actor a
+           where a.key = any(cast(:keys as uuid[]))
+           order by a.machine_id) as m
+)
+select set_config('statekeep.locked', coalesce(cast(array_agg(l.machine_id) as text), '{}'), true), cast(null as integer[])
+  from locked l;
+
+-- :name try_machines
+-- The same without waiting: those that somebody has locked, or waits to lock, are returned.
+with tried as materialized (
+  select m.machine_id, pg_try_advisory_xact_lock_shared(:space, m.machine_id) as locked
+    from (select distinct a.machine_id
+            from statekeep.actor a
+           where a.key = any(cast(:keys as uuid[]))) as m
+)
+select set_config('statekeep.locked', coalesce(cast(array_agg(t.machine_id) filter (where t.locked) as text), '{}'), true),
+       array_agg(t.machine_id) filter (where not t.locked)
+  from tried t;
+
+-- :name machines
+-- Of these actors, those that belong to these machines.
+select u.ord - 1, a.machine_id
+  from unnest(cast(:keys as uuid[])) with ordinality as u (key, ord)
+  join statekeep.actor a on a.key = u.key
+ where a.machine_id = any(cast(:machines as integer[]));
 
 -- :name lock_actors
--- One by one in the order of their keys, so that batches do not wait in a circle. The context comes
--- along only for those whose events patch it. The machine's epoch is read under the lock that holds
--- it still.
+-- Those of the machines that are locked, one by one in the order of their keys, so that batches do not wait in a
+-- circle. The context comes along only for those whose events patch it. The machine's epoch is read under the lock
+-- that holds it still.
 with locked as materialized (
   select i.ord, a.machine_id, a.cohort_id, a.seq, a.context
     from (select u.key, u.patched, u.ord
@@ -31,9 +55,10 @@ with locked as materialized (
                               case when i.patched then a.context end as context
                          from statekeep.actor a
                         where a.key = i.key
+                          and a.machine_id = any(cast(current_setting('statekeep.locked') as integer[]))
                           for no key update of a) as a
 )
-select l.ord - 1, l.machine_id, m.epoch, l.cohort_id, l.seq, l.context
+select l.ord - 1, m.epoch, l.cohort_id, l.seq, l.context
   from locked l
   join statekeep.machine m on m.id = l.machine_id;
 
