@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from tests.api.definitions import LOAN_1, LOAN_2
 
 from statekeep.controller.api.app import create
+from statekeep.controller.api.cursors import Cursors
 from statekeep.controller.api.server import listening
 from statekeep.controller.dev.postgres import EmbeddedPostgres
 from statekeep.controller.manifest.manifest import Approval, Manifest
@@ -22,6 +23,7 @@ from statekeep.controller.reconcile import Outcome, reconcile
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy
+from statekeep.engine.store import secret
 from statekeep.engine.store.database import Database, connect
 from statekeep.engine.store.keyring import KeyRing
 
@@ -75,6 +77,17 @@ class Site:
             assert reply.body["status"] == reply.status
             assert reply.body["type"].startswith("https://statekeep.io/problems/")
         return reply
+
+    async def cursor_of(self, *position: str | int | None) -> str:
+        """Return the cursor that this API would give for a place."""
+        return (await self._cursors()).write(self.namespace, *position)
+
+    async def place_of(self, cursor: str) -> Any:
+        """Return the place that a cursor stands for."""
+        return (await self._cursors()).read(self.namespace, cursor, Any)
+
+    async def _cursors(self) -> Cursors:
+        return Cursors(await self.database.read(secret.of_cursors))
 
     async def get(self, path: str, **query: str | int) -> Reply:
         return await self.call("GET", path, params=query)

@@ -1,7 +1,6 @@
 """Following: every change once, in order, however often somebody comes back."""
 
 import asyncio
-import base64
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -17,7 +16,6 @@ from tests.api.mirror import Mirror, standing
 
 from statekeep.controller.api import changes, feed, streams
 from statekeep.controller.api.app import create
-from statekeep.controller.api.requests import cursor
 from statekeep.controller.api.server import SHUTDOWN_S, listening
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.store.catalogue import Catalogue
@@ -284,9 +282,9 @@ async def test_what_cannot_be_read_is_refused(
 
 async def test_a_cursor_that_names_no_change_of_this_log_is_gone(site: Site) -> None:
     await site.spawn("a")
-    position, check, _ = json.loads(base64.urlsafe_b64decode(await now(site) + "=="))
-    for other in (cursor(position, check ^ 1, None), cursor(position + 10**9, check, None)):
-        reply = await site.get(PATH, after=other)
+    position, check, _ = await site.place_of(await now(site))
+    for other in ((position, check ^ 1, None), (position + 10**9, check, None)):
+        reply = await site.get(PATH, after=await site.cursor_of(*other))
         assert (reply.status, reply.kind) == (410, "cursor-gone")
         assert "list the actors" in reply.detail
 
@@ -372,11 +370,12 @@ async def test_who_is_further_behind_than_memory_reaches_reads_from_the_database
     monkeypatch.setattr(feed, "STRETCH", 3)
     monkeypatch.setattr(feed, "MAX_TAIL", 2)
     await site.declare("counter", COUNTER)
+    begin = await now(site)
     await site.spawn("n", "counter", "A")
-    async with asyncio.timeout(30), following(site) as early:
+    async with asyncio.timeout(30), following(site, after=begin) as early:
         assert [(await anext(early))["seq"] for _ in range(2)] == [0, 1]
         await site.batch([{"actor": "n", "type": "ABC"[n % 3]} for n in range(40)])
-        async with following(site) as late:
+        async with following(site, after=begin) as late:
             assert [(await anext(late))["seq"] for _ in range(42)] == list(range(42))
         assert [(await anext(early))["seq"] for _ in range(40)] == list(range(2, 42))
 

@@ -210,7 +210,7 @@ async def agrees_with_the_database(world: World, mirror: Mirror) -> None:
         stands = (configuration.version, configuration.label, status, actor.seq, actor.fingerprint)
         assert standing(line) == stands
         assert [one.event_type for one in await world.log(name)] == mirror.histories[name]
-        moved = [one.deployment_id for one in await world.decisions(name) if one.after is not None]
+        moved = [one.deployment for one in await world.decisions(name) if one.after is not None]
         assert moved == mirror.migrations[name]
     for deployment, number in mirror.moved.items():
         told = [name for name, moves in mirror.migrations.items() if deployment in moves]

@@ -78,7 +78,7 @@ def many(count: int) -> Preview:
 
 
 DEPLOYMENT = Deployment(
-    1, 1, 1, PreviewId("0" * 32), ApprovedBy.MANUAL, "kubectl", 1, 2, 3, started_at=NOW, at=NOW
+    1, 1, 1, 1, PreviewId("0" * 32), ApprovedBy.MANUAL, "kubectl", 1, 2, 3, started_at=NOW, at=NOW
 )
 
 

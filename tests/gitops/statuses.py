@@ -41,7 +41,7 @@ STAY = StayKind(
 )
 PREVIEW = Preview(PREVIEW_ID, ((MOVE, 2),), ((STAY, 1),))
 DEPLOYMENT = Deployment(
-    7, 1, 1, PREVIEW_ID, ApprovedBy.MANUAL, None, 2, 1, 0, started_at=NOW, at=NOW
+    7, 7, 1, 1, PREVIEW_ID, ApprovedBy.MANUAL, None, 2, 1, 0, started_at=NOW, at=NOW
 )
 
 STANDINGS: dict[str, Standing] = {

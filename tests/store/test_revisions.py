@@ -125,7 +125,7 @@ async def test_decisions_of_the_first_release_read_as_they_did(upgraded: World) 
         "later": [],
     }
     found = await upgraded.database.read(
-        lambda connection: deployments.by_id(connection, upgraded.namespace, 1)
+        lambda connection: deployments.by_number(connection, upgraded.namespace, 1)
     )
     assert found is not None
     assert isinstance(found[0], Deployment)

@@ -242,7 +242,7 @@ def _rest(actors: Sequence[int]) -> JsonObject:
 def migration_document(deployment: Deployment) -> JsonObject:
     """Return ``status.migration``."""
     document: JsonObject = {
-        "deployment": deployment.id,
+        "deployment": deployment.number,
         "previewId": deployment.preview_id,
         "approval": deployment.approval.value,
         "migrated": deployment.migrated,

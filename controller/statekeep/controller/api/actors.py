@@ -127,8 +127,8 @@ async def index(request: web.Request) -> web.Response:
         state=None if query.state is UNSET else query.state,
         done=None if query.status is UNSET else query.status == "done",
     )
-    after = requests.position(query.cursor, tuple[scalars.ActorId])
     limit, shared = query.limit, state(request)
+    after = shared.cursors.read(selection.namespace, query.cursor, tuple[scalars.ActorId])
     found = await shared.database.read(
         lambda connection: actors.select(
             connection,
@@ -141,7 +141,9 @@ async def index(request: web.Request) -> web.Response:
     return requests.json_response(
         bodies.ActorsResponse(
             actors=[shown(shared, actor) for actor in found[:limit]],
-            next_cursor=requests.cursor(found[limit - 1].id) if len(found) > limit else UNSET,
+            next_cursor=shared.cursors.write(selection.namespace, found[limit - 1].id)
+            if len(found) > limit
+            else UNSET,
         )
     )
 
@@ -153,8 +155,8 @@ async def history(request: web.Request) -> web.Response:
     """
     page = requests.query(request, queries.Page)
     actor = await _actor(request)
-    after = requests.position(page.cursor, tuple[scalars.RowId])
-    shared = state(request)
+    namespace, shared = requests.namespace(request), state(request)
+    after = shared.cursors.read(namespace, page.cursor, tuple[scalars.RowId])
     found = await shared.database.read(
         lambda connection: actors.log(
             connection,
@@ -170,7 +172,7 @@ async def history(request: web.Request) -> web.Response:
         bodies.HistoryResponse(
             id=actor.id,
             events=events,
-            next_cursor=UNSET if found.is_last else requests.cursor(events[-1].seq),
+            next_cursor=UNSET if found.is_last else shared.cursors.write(namespace, events[-1].seq),
         )
     )
 
@@ -196,19 +198,19 @@ async def decisions(request: web.Request) -> web.Response:
     Or why it did not: one decision for every deployment that concerned it, oldest first.
     """
     page = requests.query(request, queries.Page)
-    after = requests.position(page.cursor, tuple[scalars.RowId])
+    namespace, shared = requests.namespace(request), state(request)
+    after = shared.cursors.read(namespace, page.cursor, tuple[scalars.RowId])
     actor = await _actor(request)
-    shared = state(request)
     explained = await shared.database.read(
         lambda connection: audit.decisions(connection, shared.catalogue, actor.key)
     )
     # A machine's deployments follow one another: their numbers grow as their epochs do.
-    rest = [one for one in explained if after is None or one.deployment_id > after[0]]
+    rest = [one for one in explained if after is None or one.deployment > after[0]]
     shown = rest[: page.limit]
     return requests.json_response(
         bodies.DecisionsResponse(
             decisions=[decision(one) for one in shown],
-            next_cursor=requests.cursor(shown[-1].deployment_id)
+            next_cursor=shared.cursors.write(namespace, shown[-1].deployment)
             if len(rest) > len(shown)
             else UNSET,
         )
@@ -322,7 +324,7 @@ def utc(moment: datetime) -> datetime:
 def decision(one: Explained, *, actors: int | None = None) -> bodies.DecisionResponse:
     """Return a decision as callers see it."""
     return bodies.DecisionResponse(
-        deployment=one.deployment_id,
+        deployment=one.deployment,
         version=one.version,
         outcome="Stay" if one.after is None else "Migrate",
         before=place(one.before),

@@ -12,6 +12,7 @@ from statekeep.controller.access.modes import Mode
 from statekeep.controller.api import admission, authorization, observation, problems, requests
 from statekeep.controller.api.admission import Admission
 from statekeep.controller.api.batcher import A, Batcher, Process
+from statekeep.controller.api.cursors import Cursors
 from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.metrics import Metrics
 from statekeep.controller.api.observation import AccessLog
@@ -21,7 +22,7 @@ from statekeep.controller.api.shares import Shares
 from statekeep.controller.api.state import STATE, State
 from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
-from statekeep.engine.store import processing
+from statekeep.engine.store import processing, secret
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 
@@ -126,6 +127,7 @@ async def _serving(
     batcher = Batcher(watched(partial(processing.attempt, database, catalogue)))
     app[STATE] = State(
         database,
+        Cursors(await database.read(secret.of_cursors)),
         catalogue,
         watched(partial(processing.process, database, catalogue)),
         batcher,

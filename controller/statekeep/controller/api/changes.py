@@ -47,10 +47,6 @@ class _Place:
     actor: ActorId | None = None
     """Behind this one, an empty id before the first one; ``None`` where the change is done with."""
 
-    @property
-    def cursor(self) -> str:
-        return requests.cursor(self.mark.position, self.mark.check, self.actor)
-
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
@@ -109,7 +105,7 @@ def _wish(request: web.Request) -> _Wish:
         raise invalid(f"kinds: {unknown[0][:20]!r} is none of {', '.join(KINDS)}")
     return _Wish(
         namespace=requests.namespace(request),
-        after=_place(request.headers.get("Last-Event-ID") or query.after),
+        after=_place(request, request.headers.get("Last-Event-ID") or query.after),
         machine=None if query.machine is UNSET else query.machine,
         kinds=frozenset(kinds),
         stays=query.follow,
@@ -117,10 +113,12 @@ def _wish(request: web.Request) -> _Wish:
     )
 
 
-def _place(cursor: str | UnsetType) -> _Place | None:
+def _place(request: web.Request, cursor: str | UnsetType) -> _Place | None:
     if cursor == NOW:
         return None
-    numbers = requests.position(cursor, tuple[RowId, RowId, str | None])
+    numbers = state(request).cursors.read(
+        requests.namespace(request), cursor, tuple[RowId, RowId, str | None]
+    )
     if numbers is None:
         return _Place(BEGINNING)
     position, check, actor = numbers
@@ -200,7 +198,7 @@ class _Reading:
             end: the position to end at; ``None`` is never.
         """
         if self._wish.after is None and end is None:  # whoever is cut off at once begins here again
-            await self._stream.bookmark(self._place.cursor)
+            await self._stream.bookmark(self._cursor(self._place))
         if self._place.actor is not None:
             await self._resume(self._place)
         position = self._place.mark.position
@@ -214,10 +212,10 @@ class _Reading:
                         break
                 else:
                     position, self._place = passage.upto, _Place(passage.mark)
-            await self._stream.breathe(self._place.cursor)
+            await self._stream.breathe(self._cursor(self._place))
         if self._left == 0:
             return
-        await self._stream.bookmark(self._place.cursor)
+        await self._stream.bookmark(self._cursor(self._place))
         if end is not None and position < end:
             await self._stream.fail(_broken_off().document())
 
@@ -241,13 +239,13 @@ class _Reading:
         behind = _Place(change.mark)
         match change:
             case ActorChanged():
-                line = _changed(change, behind.cursor)
+                line = _changed(change, self._cursor(behind))
                 if self._is_wanted(line.kind, line.machine):
                     await self._write(behind, line)
             case VersionDeployed():
                 inside = _Place(change.mark, ActorId(""))
                 if self._is_wanted("deployment", change.machine):
-                    await self._write(inside, _deployed(change, inside.cursor))
+                    await self._write(inside, _deployed(change, self._cursor(inside)))
                 await self._show_moved(change, inside.actor)
             case other:
                 assert_never(other)
@@ -264,16 +262,22 @@ class _Reading:
             for actor_id, one in page.decisions:
                 if one.after is not None and not self._is_over:
                     behind = _Place(deployed.mark, actor_id)
-                    line = _migrated(actor_id, one, one.after, behind.cursor)
+                    line = _migrated(actor_id, one, one.after, self._cursor(behind))
                     await self._write(behind, line)
             after = page.last
-            await self._stream.breathe(self._place.cursor)
+            await self._stream.breathe(self._cursor(self._place))
 
     async def _page(
         self, deployment_id: int, after: ActorId, connection: AsyncConnection
     ) -> ActorPage:
         return await audit.of_deployment_by_actor(
             connection, self._shared.catalogue, deployment_id, after=after, limit=PAGE
+        )
+
+    def _cursor(self, place: _Place) -> str:
+        mark = place.mark
+        return self._shared.cursors.write(
+            self._wish.namespace, mark.position, mark.check, place.actor
         )
 
     def _is_wanted(self, kind: str, machine: str) -> bool:
@@ -307,7 +311,7 @@ def _migrated(
     return bodies.ActorChangeResponse(
         cursor=cursor,
         kind="migration",
-        deployment=one.deployment_id,
+        deployment=one.deployment,
         actor=actor_id,
         seq=one.events,
         before=place(one.before),
@@ -321,7 +325,7 @@ def _deployed(change: VersionDeployed, cursor: str) -> bodies.DeploymentChangeRe
     return bodies.DeploymentChangeResponse(
         cursor=cursor,
         kind="deployment",
-        deployment=change.deployment_id,
+        deployment=change.number,
         machine=change.machine,
         version=change.version,
         parent_id=change.parent,

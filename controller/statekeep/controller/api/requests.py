@@ -1,7 +1,6 @@
 """Reading requests: bodies, headers, queries; whatever cannot be read is refused with a reason."""
 
 import asyncio
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, UnsetType
 
 from statekeep.controller.api.admission import PLACE
 from statekeep.controller.api.contract import JSON, Content, Contract
@@ -282,22 +280,6 @@ def has(request: web.Request, tag: str) -> bool:
 def not_modified(tag: str) -> web.Response:
     """Return the answer to a caller who has it."""
     return web.Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-
-
-def cursor(*position: str | int | None) -> str:
-    """Return an opaque cursor for the place behind which the next page begins."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
-
-
-def position(raw: str | UnsetType, kind: type[T]) -> T | None:
-    """Return the place that a cursor stands for; ``None`` where there is no cursor."""
-    if raw is UNSET:
-        return None
-    try:
-        padded = raw + "=" * (-len(raw) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=kind)
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise invalid("the cursor is not one that this API gave out") from error
 
 
 def json_response(

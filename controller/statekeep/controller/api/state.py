@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from statekeep.controller.api.batcher import Batcher, Process
+from statekeep.controller.api.cursors import Cursors
 from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.shares import Shares
 from statekeep.engine.store.catalogue import Catalogue
@@ -17,6 +18,7 @@ class State:
     """Everything a handler needs beyond its request."""
 
     database: Database
+    cursors: Cursors
     catalogue: Catalogue
     process: Process[Outcome]
     """Many events at once, which wait for their machines."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.controller.api import actors as actor_routes
 from statekeep.controller.api import bodies, queries, requests, scalars, version_bodies
+from statekeep.controller.api.cursors import Cursors
 from statekeep.controller.api.problems import invalid, missing
 from statekeep.controller.api.state import state
 from statekeep.controller.conditions import approval_line
@@ -51,8 +52,8 @@ async def index(request: web.Request) -> web.Response:
     """
     query = requests.query(request, queries.VersionFilter)
     namespace, limit = requests.namespace(request), query.limit
-    after = requests.position(query.cursor, tuple[scalars.RowId])
     held = state(request)
+    after = held.cursors.read(namespace, query.cursor, tuple[scalars.RowId])
 
     async def work(connection: AsyncConnection) -> version_bodies.VersionsResponse:
         reading = Reading(held.catalogue)
@@ -68,7 +69,9 @@ async def index(request: web.Request) -> web.Response:
         reading.end()
         return version_bodies.VersionsResponse(
             versions=shown,
-            next_cursor=requests.cursor(found[limit - 1].id) if len(found) > limit else UNSET,
+            next_cursor=held.cursors.write(namespace, found[limit - 1].id)
+            if len(found) > limit
+            else UNSET,
         )
 
     return requests.json_response(await takeover.read(held.database, held.catalogue, work))
@@ -154,9 +157,10 @@ async def preview(request: web.Request) -> web.Response:
     body = await requests.body(request, version_bodies.PreviewRequest)
     query = requests.query(request, queries.PreviewPages)
     namespace, limit = requests.namespace(request), query.limit
+    shared = state(request)
     places = {
-        "migrate": requests.position(query.migrate_cursor, tuple[scalars.ActorId]),
-        "stay": requests.position(query.stay_cursor, tuple[scalars.ActorId]),
+        side: shared.cursors.read(namespace, cursor, tuple[scalars.ActorId])
+        for side, cursor in (("migrate", query.migrate_cursor), ("stay", query.stay_cursor))
     }
 
     async def work(connection: AsyncConnection) -> version_bodies.PreviewResponse:
@@ -165,13 +169,14 @@ async def preview(request: web.Request) -> web.Response:
             raise invalid(f"parentId: version {body.parent_id} is not applied in this namespace")
         everything = await decided(connection, version, parent)
         pages = {
-            side: await _page(connection, parent, _those(everything, side), place, limit)
+            side: await _page(
+                connection, shared.cursors, parent, _those(everything, side), place, limit
+            )
             for side, place in places.items()
         }
         lost = lost_events(version.machine, await versions.lineage(connection, parent))
         return _previewed(version, [*warnings, *lost], everything, pages)
 
-    shared = state(request)
     async with shared.previews.turn(namespace):
         # A large definition takes a second, in which others want to be answered.
         version, warnings = await asyncio.to_thread(_version, body)
@@ -211,6 +216,7 @@ def _those(everything: Collection[Decided], side: str) -> dict[tuple[int, int], 
 
 async def _page(
     connection: AsyncConnection,
+    cursors: Cursors,
     parent: StoredVersion,
     cohorts: dict[tuple[int, int], Decided],
     after: tuple[str, ...] | None,
@@ -225,7 +231,9 @@ async def _page(
     )
     return version_bodies.PassengerPage(
         actors=[_passenger(actor_id, cohorts[place]) for actor_id, place in found[:limit]],
-        next_cursor=requests.cursor(found[limit - 1][0]) if len(found) > limit else UNSET,
+        next_cursor=cursors.write(parent.namespace, found[limit - 1][0])
+        if len(found) > limit
+        else UNSET,
     )
 
 
@@ -269,16 +277,19 @@ async def decisions(request: web.Request) -> web.Response:
     """
     query = requests.query(request, queries.DecisionPage)
     raw = request.match_info["id"]
-    deployment_id = int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 9 else 0
+    number = int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 9 else 0
     namespace, limit, shared = requests.namespace(request), query.limit, state(request)
+    cursors = shared.cursors
 
     async def work(connection: AsyncConnection) -> bodies.DecisionsResponse:
-        if await deployments.by_id(connection, namespace, deployment_id) is None:
+        found = await deployments.by_number(connection, namespace, number)
+        if found is None:
             raise missing(f"deployment {raw[:20]}")
+        deployment_id = found[0].id
         if query.actors:
-            after = requests.position(query.cursor, tuple[scalars.ActorId])
+            after = cursors.read(namespace, query.cursor, tuple[scalars.ActorId])
             return await _by_actor(connection, deployment_id, after, limit)
-        place = requests.position(query.cursor, tuple[scalars.RowId, scalars.RowId]) or (0, 0)
+        place = cursors.read(namespace, query.cursor, tuple[scalars.RowId, scalars.RowId]) or (0, 0)
         rows = await audit.of_deployment(
             connection, shared.catalogue, deployment_id, after=place, limit=limit + 1
         )
@@ -287,7 +298,7 @@ async def decisions(request: web.Request) -> web.Response:
             decisions=[actor_routes.decision(one, actors=count) for _, one, count in rows[:limit]],
             next_cursor=UNSET
             if last is None
-            else requests.cursor(last.history_id, last.configuration_id),
+            else cursors.write(namespace, last.history_id, last.configuration_id),
         )
 
     async def _by_actor(
@@ -307,7 +318,7 @@ async def decisions(request: web.Request) -> web.Response:
             shown.append(row)
         return bodies.DecisionsResponse(
             decisions=shown,
-            next_cursor=UNSET if found.last is None else requests.cursor(found.last),
+            next_cursor=UNSET if found.last is None else cursors.write(namespace, found.last),
         )
 
     return requests.json_response(await shared.database.read(work))

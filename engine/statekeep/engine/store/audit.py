@@ -85,7 +85,9 @@ def follow(
 class Explained:
     """A decision as it is shown."""
 
-    deployment_id: int
+    deployment: int
+    """Its number."""
+
     version: VersionName
     """The version that was deployed."""
 
@@ -130,7 +132,7 @@ async def explain(
     hashes = {id_: HistoryPath(tuple(row.path)).prefix_hash for id_, row in deployments.items()}
     return [
         Explained(
-            deployment_id=ruling.deployment_id,
+            deployment=deployments[ruling.deployment_id].number,
             version=VersionName(deployments[ruling.deployment_id].name),
             before=configurations[ruling.configuration_id],
             after=configurations[ruling.landing_id] if ruling.landing_id else None,
@@ -228,6 +230,7 @@ async def of_deployment(
 
 _DEPLOYMENTS = sa.select(
     schema.deployment.c.id,
+    schema.deployment.c.number,
     schema.deployment.c.epoch,
     schema.deployment.c.at,
     schema.version.c.name,

@@ -92,6 +92,7 @@ class VersionDeployed:
     mark: Mark
     namespace: Namespace
     deployment_id: int
+    number: int
     machine: MachineName
     version: VersionName
     parent: VersionName
@@ -248,6 +249,7 @@ async def stretch(
             mark=_mark(row.position, row.at),
             namespace=Namespace(row.namespace),
             deployment_id=row.id,
+            number=row.number,
             machine=MachineName(row.machine),
             version=VersionName(row.version),
             parent=VersionName(row.parent),

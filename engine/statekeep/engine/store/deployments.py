@@ -53,6 +53,9 @@ class Deployment:
     """What the one application of a version did."""
 
     id: int
+    number: int
+    """In its namespace, from 1."""
+
     epoch: int
     version_id: int
     preview_id: PreviewId
@@ -92,11 +95,11 @@ async def find(connection: AsyncConnection, version_id: int) -> Deployment | Unc
     return None if row is None else _deployment(row)
 
 
-async def by_id(
-    connection: AsyncConnection, namespace: Namespace, deployment_id: int
+async def by_number(
+    connection: AsyncConnection, namespace: Namespace, number: int
 ) -> tuple[Deployment | Uncounted, VersionName] | None:
     """Return a deployment of that namespace with the name of its version, or ``None``."""
-    query = _query(schema.deployment.c.id == deployment_id, schema.version.c.namespace == namespace)
+    query = _query(schema.deployment.c.number == number, schema.version.c.namespace == namespace)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else (_deployment(row), VersionName(row.name))
 
@@ -247,6 +250,7 @@ def _deployment(row: Any) -> Deployment | Uncounted:
         return Uncounted(row.id, row.epoch, row.machine_id, row.parent_id)
     return Deployment(
         id=row.id,
+        number=row.number,
         epoch=row.epoch,
         version_id=row.version_id,
         preview_id=PreviewId(row.preview_id),

@@ -312,6 +312,8 @@ deployment = sa.Table(
     _time("started_at"),
     _time("at"),
     _position(),
+    # In its namespace, from 1; given together with the position.
+    sa.Column("number", sa.Integer),
     # A version is applied once.
     sa.UniqueConstraint("version_id"),
     sa.UniqueConstraint("position"),
@@ -320,6 +322,15 @@ deployment = sa.Table(
     sa.CheckConstraint("approval IN ('Manual', 'Automatic')", name="approval"),
     sa.CheckConstraint("num_nulls(migrated, stayed, needs_rescue) IN (0, 3)", name="counted"),
     comment="One application of one version to the actors of its parent.",
+)
+
+namespace = sa.Table(
+    "namespace",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("deployments", sa.Integer, nullable=False),
+    sa.CheckConstraint("deployments >= 1", name="deployments"),
+    comment="How many deployments a namespace has had.",
 )
 
 decision = sa.Table(
@@ -371,4 +382,13 @@ api_key = sa.Table(
     sa.CheckConstraint("octet_length(digest) = 32", name="digest"),
     sa.CheckConstraint("cardinality(scopes) >= 1", name="scopes"),
     comment="Who may call under --auth keys: a digest of the key, never the key.",
+)
+
+secret = sa.Table(
+    "secret",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    _bytes("value"),
+    sa.CheckConstraint("octet_length(value) = 32", name="value"),
+    comment="What every process of the API must know alike; it protects nothing from who reads the database.",
 )

@@ -62,7 +62,7 @@ select c.position, c.at, a.namespace, a.id, c.seq, h.event_type, h.fingerprint, 
  where a.namespace = any(cast(:namespaces as text[]));
 
 -- :name deployment_changes
-select d.position, d.at, d.id, m.namespace, m.name as machine, v.name as version, p.name as parent,
+select d.position, d.at, d.id, d.number, m.namespace, m.name as machine, v.name as version, p.name as parent,
        d.migrated, d.stayed, d.needs_rescue
   from statekeep.deployment d
   join statekeep.machine m on m.id = d.machine_id
