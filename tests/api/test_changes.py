@@ -449,6 +449,20 @@ async def test_more_followers_than_a_process_serves_are_told_to_come_back(
     assert len(await room(site)) == 2
 
 
+async def test_followers_of_one_namespace_leave_room_for_those_of_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST_OF_ONE", 1)
+    other = f"/v1/namespaces/{site.namespace}-other/changes"
+    await site.spawn("a")
+    async with following(site) as lines:
+        await anext(lines)
+        assert (await site.session.get(site.url + PATH)).status == 503
+        async with site.session.get(site.url + other) as response:
+            assert response.status == 200
+    assert len(await room(site)) == 2
+
+
 async def test_streams_end_at_once_when_the_server_stops(site: Site) -> None:
     await site.spawn("a")
     loop = asyncio.get_running_loop()

@@ -29,6 +29,9 @@ from statekeep.engine.store.database import Database
 MAX_FOLLOWERS = 100
 """Streams that one process serves at once."""
 
+MOST_OF_ONE = MAX_FOLLOWERS * 3 // 4
+"""Of them those of one namespace."""
+
 MAX_TAIL = 20_000
 """Changes kept in memory for all followers together, about half a kilobyte each."""
 
@@ -144,12 +147,13 @@ class Feed:
         """Keep a tail of the namespace while the context is open.
 
         Raises:
-            Crowded: too many follow already.
+            Crowded: too many follow already, or too many of this namespace.
         """
-        if self._followers >= MAX_FOLLOWERS:
-            raise Crowded(f"{MAX_FOLLOWERS} streams are open")
+        tail = self._tails.get(namespace, _Tail())
+        if self._followers >= MAX_FOLLOWERS or tail.followers >= MOST_OF_ONE:
+            raise Crowded
+        self._tails[namespace] = tail
         self._followers += 1
-        tail = self._tails.setdefault(namespace, _Tail())
         tail.followers += 1
         self._wanted.set()
         try:
