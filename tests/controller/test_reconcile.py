@@ -134,6 +134,19 @@ async def test_an_approval_of_the_preview_applies_it_once(submit: Reconcile, wor
     assert again.standing == without.standing == first.standing
 
 
+async def test_of_several_who_apply_a_version_at_once_one_says_that_it_did(
+    submit: Reconcile, world: World
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    spec = {"parentId": "v1", "definition": LOAN_2}
+    preview = (await submit("v2", **spec)).preview
+    assert preview is not None
+    outcomes = await asyncio.gather(*(submit("v2", approve=preview.id, **spec) for _ in range(4)))
+    assert [outcome.deployed for outcome in outcomes].count(True) == 1
+    assert {outcome.standing for outcome in outcomes} == {outcomes[0].standing}
+
+
 async def test_an_approval_that_comes_with_the_version_is_honoured(
     submit: Reconcile, world: World
 ) -> None:
