@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from statekeep.controller.manifest.findings import quoted
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
@@ -67,7 +68,7 @@ def conditions(outcome: Outcome) -> list[Condition]:
 
 
 def announcement(outcome: Outcome) -> str:
-    """Return what an Event says: what ``Ready`` does, but no id to approve, for an Event stays as it is when that changes."""
+    """Return what an Event says: what ``Ready`` does, but no id to approve, for Events stay when that changes."""
     return _message(outcome, "its status says which preview to approve, and how")
 
 
@@ -164,13 +165,7 @@ def _message(outcome: Outcome, approving: str) -> str:
             )
             return f"the parent {parent} {state}"
         case AwaitingApproval(given):
-            return _ask(
-                outcome,
-                ""
-                if given is None
-                else f"{cut(given, MAX_ITEM_BYTES)} is no preview of this version; ",
-                approving,
-            )
+            return _ask(outcome, "" if given is None else f"{refused(given)}; ", approving)
         case PreviewChanged(given, (), other_semantics=True):
             why = "is of a release that gives definitions another meaning, so its approval does not count"
             return _ask(outcome, f"preview {given} {why}; ", approving)
@@ -206,6 +201,17 @@ def _message(outcome: Outcome, approving: str) -> str:
             return f"{problem}; nothing is lost, and this is tried again by itself"
         case other:
             assert_never(other)
+
+
+def refused(given: str) -> str:
+    """Return why what an annotation says approves nothing, where that is no preview of the version.
+
+    >>> refused(" 3d1c ")
+    '" 3d1c " has spaces around it, and an approval has to be the id exactly'
+    """
+    if given != given.strip():
+        return f"{quoted(given)} has spaces around it, and an approval has to be the id exactly"
+    return f"{cut(given, MAX_ITEM_BYTES)} is no preview of this version"
 
 
 def _what_to_commit(outcome: Outcome) -> str:

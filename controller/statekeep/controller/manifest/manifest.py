@@ -57,6 +57,6 @@ class Manifest:
 
     @property
     def approved_preview(self) -> PreviewId | None:
-        """Return the preview id that the approval annotation names, trimmed; None if there is none."""
-        approved = self.annotations.get(APPROVE_ANNOTATION, "").strip()
+        """Return what the approval annotation says, exactly: with spaces around it, it is no preview's id; None if empty."""
+        approved = self.annotations.get(APPROVE_ANNOTATION)
         return PreviewId(approved) if approved else None
