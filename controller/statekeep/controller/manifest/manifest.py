@@ -57,6 +57,6 @@ class Manifest:
 
     @property
     def approved_preview(self) -> PreviewId | None:
-        """Return what the approval annotation says, exactly: with spaces around it, it is no preview's id; None if empty."""
+        """Return what the approval annotation says, exactly as it says it; None if it is empty."""
         approved = self.annotations.get(APPROVE_ANNOTATION)
         return PreviewId(approved) if approved else None
