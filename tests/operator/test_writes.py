@@ -95,6 +95,7 @@ def test_each_change_of_the_reason_is_announced_once(story: Story) -> None:
 
 def test_an_event_names_no_preview_to_approve_for_it_may_be_another_one_soon(story: Story) -> None:
     story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
     story.apply("v2", parentId="v1", definition=LOAN_2)
     first = story.becomes("v2", "AwaitingApproval")["preview"]["id"]
     story.apply("v2", approve="0" * 32, parentId="v1", definition=LOAN_1)
