@@ -138,6 +138,12 @@ def test_only_an_approver_may(new: Object, old: Object | None) -> None:
     assert set(approver.asked) == set(editor.asked) == {QUESTION}
 
 
+def test_no_role_is_named_where_the_release_makes_none() -> None:
+    [policy] = of_kind(objects(SETS["namespaced"]), "ValidatingAdmissionPolicy")
+    messages = [one["messageExpression"] for one in policy["spec"]["validations"]]
+    assert all(message.endswith("machineversions/approve'") for message in messages)
+
+
 @pytest.mark.parametrize(("new", "old"), FREE.values(), ids=FREE)
 def test_anybody_who_may_edit_may(new: Object, old: Object | None) -> None:
     assert Policy(is_approver=False).refusals(new, old) == []

@@ -65,6 +65,13 @@ def test_peers_can_be_named() -> None:
     assert calls["from"] == [{"podSelector": {"matchLabels": {"app": "gateway"}}}]
 
 
+def test_no_peers_let_nobody_in() -> None:
+    """A rule without them would let in everybody."""
+    closed = {"networkPolicy": {"enabled": True, "apiFrom": [], "metricsFrom": []}}
+    found = policies(SETS["required"] | closed)
+    assert [policy["ingress"] for policy in found.values()] == [[], [], []]
+
+
 @pytest.mark.parametrize("name", ["required", "own-accounts"])
 def test_without_being_asked_for_there_is_none(name: str) -> None:
     assert of_kind(objects(SETS[name]), "NetworkPolicy") == []

@@ -51,6 +51,7 @@ def test_the_page_has_the_table_of_values() -> None:
         ("migrations.mode", "hook", "value must be one of 'initContainer', 'job', 'none'"),
         ("operator.namespaces", "loans", "at '/operator/namespaces': got string, want array"),
         ("operator.namespaces", ["Loans"], "at '/operator/namespaces/0': 'Loans' does not match"),
+        ("api.service.port", 8081, "at '/api/service/port': 'not' failed"),
         ("operator.workers", 0, "at '/operator/workers': minimum: got 0, want 1"),
         ("image.digest", "latest", "at '/image/digest': 'latest' does not match pattern"),
         ("api.podDisruptionBudget.maxUnavailable", 0, "minimum: got 0, want 1"),

@@ -1,15 +1,16 @@
 """The comment on a pull request: nothing that others wrote is more than text in it, and it always fits."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from statekeep.controller.cli.comment import MAX_COMMENT, comment
+from statekeep.controller.cli.comment import MAX_COMMENT, approval, comment
 from statekeep.controller.cli.markdown import code, escaped
 from statekeep.controller.diagram.mermaid import MAX_CHARACTERS, Actors, diagram
 from statekeep.controller.diagram.places import paths, states
-from statekeep.controller.manifest.manifest import Manifest
+from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION, Manifest
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject
 from statekeep.engine.statechart.compiler import compile_machine
@@ -80,6 +81,13 @@ def test_a_comment_always_fits_and_always_has_the_annotation(text: str) -> None:
     assert len(whole) <= MAX_COMMENT
     assert 'metadata:\n  annotations:\n    statekeep.io/approve: "' in whole
     assert "more kinds." in whole
+
+
+def test_an_id_with_spaces_around_it_is_no_approval_and_that_is_said() -> None:
+    given = {APPROVE_ANNOTATION: "0" * 32 + " "}
+    said = "\n".join(approval(replace(manifest(), annotations=given), answer("", 0)))
+    assert said.startswith("The manifest has spaces around the id, so it approves nothing.")
+    assert "**Approved**" not in said
 
 
 def test_regions_are_separated_and_final_states_end() -> None:

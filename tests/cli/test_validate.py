@@ -38,6 +38,36 @@ def test_the_examples_are_valid(examples: Path) -> None:
     assert result.stdout.endswith(" files: 0 errors, 0 warnings\n")
 
 
+def test_words_that_kubectl_reads_as_booleans_are_errors_of_a_manifest_as_preview_and_review_have_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "words.yaml"
+    file.write_text(
+        "apiVersion: statekeep.io/v1alpha1\nkind: MachineVersion\nmetadata: {name: v1}\n"
+        "spec:\n  definition:\n    initial: a\n    states:\n"
+        "      a:\n        on:\n          yes: off\n      off: {on: {GO: a}, meta: {mode: No}}\n"
+    )
+    result = run(file)
+    assert result.exit_code == 1
+    *found, summary = result.stdout.splitlines()
+    place = "error[yaml-ambiguous] /spec/definition/states"
+    assert [line.partition(": ")[2].partition(" without")[0] for line in found] == [
+        f"{place}/a/on/yes: kubectl reads yes",
+        f"{place}/a/on/yes: kubectl reads off",
+        f"{place}/off: kubectl reads off",
+        f"{place}/off/meta/mode: kubectl reads No",
+    ]
+    assert summary == "1 manifest, 0 machines in 1 file: 4 errors, 0 warnings"
+
+
+def test_such_words_are_warnings_of_a_machine_which_kubectl_does_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "machine.yaml"
+    file.write_text("{id: m, initial: a, states: {a: {on: {yes: a}}}}\n")
+    result = run(file)
+    assert result.exit_code == 0
+    assert "warning[yaml-ambiguous] /states/a/on/yes: kubectl reads yes" in result.stdout
+
+
 def test_yaml_manifest_and_statechart_problems_come_at_once(tmp_path: Path) -> None:
     file = tmp_path / "loan.yaml"
     file.write_text(

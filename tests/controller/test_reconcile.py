@@ -1,6 +1,7 @@
 """Where a version stands: every reason of ``Ready``, reached over a real store."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -134,6 +135,19 @@ async def test_an_approval_of_the_preview_applies_it_once(submit: Reconcile, wor
     assert again.standing == without.standing == first.standing
 
 
+async def test_of_several_who_apply_a_version_at_once_one_says_that_it_did(
+    submit: Reconcile, world: World
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    spec = {"parentId": "v1", "definition": LOAN_2}
+    preview = (await submit("v2", **spec)).preview
+    assert preview is not None
+    outcomes = await asyncio.gather(*(submit("v2", approve=preview.id, **spec) for _ in range(4)))
+    assert [outcome.deployed for outcome in outcomes].count(True) == 1
+    assert {outcome.standing for outcome in outcomes} == {outcomes[0].standing}
+
+
 async def test_an_approval_that_comes_with_the_version_is_honoured(
     submit: Reconcile, world: World
 ) -> None:
@@ -176,6 +190,19 @@ async def test_the_beginning_of_an_id_approves_nothing(submit: Reconcile) -> Non
     assert preview is not None
     outcome = await submit("v2", approve=preview.id[:12], parentId="v1", definition=LOAN_2)
     assert isinstance(outcome.standing, AwaitingApproval)
+
+
+@pytest.mark.parametrize("around", [" {}", "{} ", "\n{}\n", "\t{}"], ids=repr)
+async def test_an_id_with_spaces_around_it_approves_nothing(submit: Reconcile, around: str) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    preview = (await submit("v2", parentId="v1", definition=LOAN_2)).preview
+    assert preview is not None
+    given = around.format(preview.id)
+    outcome = await submit("v2", approve=given, parentId="v1", definition=LOAN_2)
+    assert isinstance(outcome.standing, AwaitingApproval)
+    message = ready(outcome)[2]
+    assert message.startswith(f"{json.dumps(given)} has spaces around it")
+    assert message.endswith(f'{APPROVE_ANNOTATION}: "{preview.id}"')
 
 
 async def test_an_unseen_kind_of_move_changes_the_preview_and_nothing_else(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.dev.calls import get
-from tests.dev.process import Dev, Watched, statekeep
+from tests.dev.process import ENVIRONMENT, Dev, Watched, statekeep
 
 from statekeep.controller.cli.calls import CallFailed
 from statekeep.controller.cli.demo import demo
@@ -110,7 +110,10 @@ EXPECTED = {
 }
 
 
-def test_the_story_ends_as_it_is_told_and_is_told_only_once(stage: Path) -> None:
+def test_the_story_ends_as_it_is_told_and_is_told_only_once(
+    stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "80")  # of nobody's terminal: it goes to a pipe
     before = _files(stage)
     dev = Dev(stage)
     status, output = statekeep(stage, "demo")
@@ -120,6 +123,9 @@ def test_the_story_ends_as_it_is_told_and_is_told_only_once(stage: Path) -> None
     assert "17 checks timed out:" in output
     assert "Applied: 17 migrated, 1,186 stayed, 0 need a rescue." in output
     assert "(The story has" not in output
+    # In a pipe no line is broken, nor the cell of a table.
+    assert "its history matches [START_APPLICATION, SUBMIT_INFO, PAY_FEE]\n" in output
+    assert "PathNotInHistory: event 3 is WAIVE_FEE, the path has PAY_FEE\n" in output
     assert _story(dev.url) == EXPECTED
     assert _files(stage) == before
 

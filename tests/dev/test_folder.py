@@ -145,6 +145,10 @@ def test_a_preview_is_approved_in_the_file_and_an_unknown_one_is_not(dev: Dev) -
     _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file", annotations=wrong))
     dev.line("file-2: AwaitingApproval", "0" * 32, "is no preview of this version")
     assert place(dev.url, "file-1") == ("file", "documents")
+    spaced = {"statekeep.io/approve": f"{preview} "}
+    _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file", annotations=spaced))
+    dev.line("file-2: AwaitingApproval", "has spaces around it")
+    assert place(dev.url, "file-1") == ("file", "documents")
     right = {"statekeep.io/approve": preview}
     _write(dev, "file-2", manifest("file-2", LOAN_2, parent="file", annotations=right))
     dev.line("file-2: Applied", "1 actor migrated")

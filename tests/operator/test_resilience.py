@@ -135,6 +135,9 @@ async def test_two_operators_do_what_one_does(stage: Stage) -> None:
     assert story.status("v2")["migration"] == migration
     assert story.announced("v2").count("Applied") == 1
     assert story.announced("v1") == ["Applied"]
+    counts = [operator.metric("statekeep_operator_deployments_total") for operator in both]
+    assert sorted(counts) == [0, 1]
+    assert sum(operator.log.count("v2 was applied") for operator in both) == 1
     assert [operator.stop() for operator in both] == [0, 0]
 
 

@@ -119,7 +119,12 @@ def test_an_approval_of_something_else_is_refused(story: Story) -> None:
     story.apply("v1", definition=LOAN_1)
     story.apply("v2", approve="0" * 32, parentId="v1", definition=LOAN_2)
     status = story.becomes("v2", "AwaitingApproval", saying="0" * 32)
-    assert status["preview"]["id"] in story.ready("v2")[2]
+    preview_id = status["preview"]["id"]
+    assert preview_id in story.ready("v2")[2]
+    story.apply("v2", approve=f" {preview_id}", parentId="v1", definition=LOAN_2)
+    story.becomes("v2", "AwaitingApproval", saying=f'" {preview_id}" has spaces around it')
+    story.apply("v2", approve=preview_id, parentId="v1", definition=LOAN_2)
+    story.becomes("v2", "Applied")
 
 
 async def test_a_stale_approval_applies_nothing_and_lists_what_is_new(story: Story) -> None:

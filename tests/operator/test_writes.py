@@ -9,6 +9,7 @@ from tests.operator.process import Operator
 from tests.operator.story import Story, emulated
 from tests.store.definitions import LOAN_1, LOAN_2
 
+from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.engine.json import JsonObject
 
 
@@ -90,6 +91,22 @@ def test_each_change_of_the_reason_is_announced_once(story: Story) -> None:
         assert event["reportingComponent"] == "statekeep.io/operator"
         assert event["reportingInstance"]
         assert event["involvedObject"]["uid"] == story.get("v2")["metadata"]["uid"]
+
+
+def test_an_event_names_no_preview_to_approve_for_it_may_be_another_one_soon(story: Story) -> None:
+    story.apply("v1", definition=LOAN_1)
+    story.becomes("v1", "Applied")
+    story.apply("v2", parentId="v1", definition=LOAN_2)
+    first = story.becomes("v2", "AwaitingApproval")["preview"]["id"]
+    story.apply("v2", approve="0" * 32, parentId="v1", definition=LOAN_1)
+    story.becomes("v2", "AwaitingApproval", saying="0" * 32)
+    story.apply("v2", approve=first, parentId="v1", definition=LOAN_1)
+    second = story.becomes("v2", "PreviewChanged")["preview"]["id"]
+    until(lambda: "PreviewChanged" in story.announced("v2"), "the Event of the change")
+    for event in story.kubernetes.events((story.namespace, "v2")):
+        assert "its status says which preview to approve" in event["message"]
+        assert APPROVE_ANNOTATION not in event["message"]
+        assert second not in event["message"]
 
 
 def test_a_long_message_is_cut_for_its_event(story: Story) -> None:

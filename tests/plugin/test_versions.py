@@ -15,6 +15,7 @@ from statekeep.controller.cli.plugin.status import next_step
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.standing import Applied, AwaitingApproval, Invalid, Standing
 from statekeep.engine.finding import Finding
+from statekeep.engine.ids import PreviewId
 
 NAMESPACE = "loans"
 LINE = f'{APPROVE_ANNOTATION}: "{PREVIEW_ID}"'
@@ -177,6 +178,17 @@ def test_an_approval_shows_what_it_approves_and_asks(
     managers = kubernetes.get((NAMESPACE, "loan-2"))["metadata"]["managedFields"]
     assert [entry["manager"] for entry in managers] == ["kubectl-statekeep"]
     assert "is approved already" in plugin("approve", "loan-2").out
+
+
+def test_an_id_with_spaces_around_it_is_no_approval_yet(
+    kubernetes: Kubernetes, plugin: Plugin
+) -> None:
+    spaced = f" {PREVIEW_ID}"
+    put(kubernetes, AwaitingApproval(PreviewId(spaced)), annotations={APPROVE_ANNOTATION: spaced})
+    assert f'"{spaced}" has spaces around it' in plugin("status", "loan-2").out
+    done = plugin("approve", "loan-2", "--yes")
+    assert (done.status, approval(kubernetes)) == (0, PREVIEW_ID)
+    assert "is approved already" not in done.out
 
 
 def test_what_was_reviewed_is_approved_without_a_question(

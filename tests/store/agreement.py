@@ -26,7 +26,7 @@ from statekeep.engine.store.actors import Actor, Selection
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.changes import ActorChanged, VersionDeployed
 from statekeep.engine.store.counting import Uncounted
-from statekeep.engine.store.deployments import Deployment, Held
+from statekeep.engine.store.deployments import AppliedBefore, Deployment, Held
 from statekeep.engine.store.events import (
     ActorMissing,
     Answer,
@@ -99,8 +99,8 @@ def granted(outcome: Spawned | Taken | KeyReused) -> str:
 def applied(outcome: object) -> object:
     """Return what a deployment did, in the model's words."""
     match outcome:
-        case Deployment():
-            return outcome.migrated, outcome.stayed, outcome.needs_rescue
+        case (Deployment() as done) | AppliedBefore(done):
+            return done.migrated, done.stayed, done.needs_rescue
         case Uncounted():
             return "not counted"
         case Held(unseen):

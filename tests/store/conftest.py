@@ -19,7 +19,14 @@ from statekeep.engine.store.actors import Actor, Logged, actor_key
 from statekeep.engine.store.audit import Explained
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
+from statekeep.engine.store.deployments import (
+    AppliedBefore,
+    ApprovedBy,
+    Busy,
+    Deployment,
+    Held,
+    NotShown,
+)
 from statekeep.engine.store.events import Answer, Event, KeyReused, Outcome
 from statekeep.engine.store.processing import process
 from statekeep.engine.store.spawning import Spawn, Spawned, Taken
@@ -86,7 +93,7 @@ class World:
 
     async def apply(
         self, name: str, preview_id: PreviewId | None = None
-    ) -> Deployment | Held | NotShown | Busy:
+    ) -> Deployment | AppliedBefore | Held | NotShown | Busy:
         """Apply a version as its preview of this moment shows it, or as an earlier one did."""
         approved = preview_id or (await self.preview(name)).id
         return await deployments.apply(

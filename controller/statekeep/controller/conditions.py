@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from statekeep.controller.manifest.findings import quoted
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
@@ -51,7 +52,7 @@ def conditions(outcome: Outcome) -> list[Condition]:
     """Return every condition, on every path: the first one is the summary."""
     standing = outcome.standing
     reason = type(standing).__name__
-    message = cut(_message(outcome), MAX_MESSAGE_BYTES)
+    message = cut(_message(outcome, _what_to_commit(outcome)), MAX_MESSAGE_BYTES)
     ready = isinstance(standing, Applied)
     reconciling = isinstance(standing, Applying | DatabaseUnavailable)
     stalled = isinstance(standing, Invalid | Immutable | Reinterpreted)
@@ -64,6 +65,11 @@ def conditions(outcome: Outcome) -> list[Condition]:
         Condition("Approved", *_approved(outcome, message)),
         Condition("Applied", *_applied(outcome)),
     ]
+
+
+def announcement(outcome: Outcome) -> str:
+    """Return what an Event says: what ``Ready`` does, but no id to approve, for Events stay when that changes."""
+    return _message(outcome, "its status says which preview to approve, and how")
 
 
 def approval_line(preview_id: PreviewId) -> str:
@@ -148,8 +154,8 @@ def _applied(outcome: Outcome) -> tuple[bool | None, str, str]:
             return False, type(outcome.standing).__name__, ""
 
 
-def _message(outcome: Outcome) -> str:
-    """Return what the ``Ready`` condition says: what is, and what to do next."""
+def _message(outcome: Outcome, approving: str) -> str:
+    """Return what is, and what to do next; where that is to approve, in the given words."""
     match outcome.standing:
         case Invalid(findings):
             return _listed([f"{f.pointer or '/'}: {f.message}" for f in findings], "error")
@@ -159,25 +165,20 @@ def _message(outcome: Outcome) -> str:
             )
             return f"the parent {parent} {state}"
         case AwaitingApproval(given):
-            return _ask(
-                outcome,
-                ""
-                if given is None
-                else f"{cut(given, MAX_ITEM_BYTES)} is no preview of this version; ",
-            )
+            return _ask(outcome, "" if given is None else f"{refused(given)}; ", approving)
         case PreviewChanged(given, (), other_semantics=True):
             why = "is of a release that gives definitions another meaning, so its approval does not count"
-            return _ask(outcome, f"preview {given} {why}; ")
+            return _ask(outcome, f"preview {given} {why}; ", approving)
         case PreviewChanged(given, ()):
-            return _ask(outcome, f"the version was edited after preview {given} was approved; ")
+            edited = f"the version was edited after preview {given} was approved; "
+            return _ask(outcome, edited, approving)
         case PreviewChanged(given, unseen):
             kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
             armed = (
                 "its approval counts again once this no longer happens: remove it to prevent that"
             )
-            return _ask(
-                outcome, f"preview {given} did not show {kinds}; nothing was applied; {armed}; "
-            )
+            held = f"preview {given} did not show {kinds}; nothing was applied; {armed}; "
+            return _ask(outcome, held, approving)
         case Applying(waits=True):
             return "another deployment to the same machine is under way; this one follows"
         case Applying(approved):
@@ -202,11 +203,27 @@ def _message(outcome: Outcome) -> str:
             assert_never(other)
 
 
-def _ask(outcome: Outcome, why: str) -> str:
+def refused(given: str) -> str:
+    """Return why what an annotation says approves nothing, where that is no preview of the version.
+
+    >>> refused(" 3d1c ")
+    '" 3d1c " has spaces around it, and an approval has to be the id exactly'
+    """
+    if given != given.strip():
+        return f"{quoted(given)} has spaces around it, and an approval has to be the id exactly"
+    return f"{cut(given, MAX_ITEM_BYTES)} is no preview of this version"
+
+
+def _what_to_commit(outcome: Outcome) -> str:
     preview = outcome.preview
-    if preview is None:
-        return why
-    return f"{why}{summary(preview)}; to approve, commit the annotation {approval_line(preview.id)}"
+    return (
+        "" if preview is None else f"to approve, commit the annotation {approval_line(preview.id)}"
+    )
+
+
+def _ask(outcome: Outcome, why: str, approving: str) -> str:
+    preview = outcome.preview
+    return why if preview is None else f"{why}{summary(preview)}; {approving}"
 
 
 def _deployed(deployment: Deployment | None) -> str:

@@ -132,16 +132,17 @@ def strangeness(document: Document) -> Problem:
 
 def distinct(problems: Iterable[Problem]) -> Iterator[Problem]:
     """Yield problems without those that say again, of one place, what the manifest's reader said of it."""
-    seen: set[tuple[str, str, int, str]] = set()
+    seen: set[tuple[str, str, int, str, str]] = set()
     for problem in problems:
         code = _SAME.get(problem.code, problem.code)
-        place = (problem.path, problem.pointer, problem.line, code)
+        message = "" if code in _SAME.values() else problem.message
+        place = (problem.path, problem.pointer, problem.line, code, message)
         if place not in seen:
             seen.add(place)
             yield problem
 
 
-# Both packages refuse what JSON or Postgres cannot hold; a manifest is read by both.
+# Both packages refuse what JSON or Postgres cannot hold, each in its words; a manifest is read by both.
 _SAME: dict[str, str] = {
     "unstorable-text": Code.TEXT_CHARACTER,
     "unsafe-number": Code.NUMBER_RANGE,

@@ -55,7 +55,14 @@ from statekeep.engine.statechart.validation import validate
 from statekeep.engine.store import deployments, previews, takeover, versions
 from statekeep.engine.store.counting import Uncounted
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.deployments import ApprovedBy, Busy, Deployment, Held, NotShown
+from statekeep.engine.store.deployments import (
+    AppliedBefore,
+    ApprovedBy,
+    Busy,
+    Deployment,
+    Held,
+    NotShown,
+)
 from statekeep.engine.store.versions import StoredVersion
 
 MOMENT_S = 1.0
@@ -78,6 +85,9 @@ class Outcome:
 
     previewed_at: datetime | None = None
     prefix_hash: bytes | None = None
+
+    deployed: bool = False
+    """Whether it was applied just now, by us; of several who try at once, one says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +345,7 @@ async def _go_on(going: _Going, warnings: tuple[Finding, ...], tell: Tell) -> Ou
     else:
         result = await applying
     standing = await _after(database, going.namespace, version, approved, result)
-    return replace(outcome, standing=standing)
+    return replace(outcome, standing=standing, deployed=isinstance(result, Deployment))
 
 
 def _is_covered(
@@ -372,12 +382,12 @@ async def _after(
     namespace: Namespace,
     version: Version,
     approved: PreviewId,
-    result: Deployment | Held | NotShown | Busy,
+    result: Deployment | AppliedBefore | Held | NotShown | Busy,
 ) -> Standing:
     """Return where the version stands after an attempt to apply it."""
     match result:
-        case Deployment():
-            return Applied(result)
+        case (Deployment() as deployment) | AppliedBefore(deployment):
+            return Applied(deployment)
         case Held(unseen):
             return PreviewChanged(approved, tuple(sorted(unseen)))
         case Busy():

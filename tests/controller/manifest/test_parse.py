@@ -72,11 +72,17 @@ def test_the_least_manifest_has_the_documented_defaults() -> None:
     assert manifest.approved_preview is None
 
 
+def test_an_approval_is_what_the_annotation_says_to_the_last_space() -> None:
+    metadata = {"annotations": {"statekeep.io/approve": " 7c1f\n"}}
+    assert parse(loan(metadata)).approved_preview == " 7c1f\n"
+    assert parse(loan({"annotations": {"statekeep.io/approve": ""}})).approved_preview is None
+
+
 def test_every_field_is_read() -> None:
     value = loan(
         {
             "namespace": "bank",
-            "annotations": {"a": "b", "statekeep.io/approve": " 7c1f\n"},
+            "annotations": {"a": "b", "statekeep.io/approve": "7c1f"},
             "generation": 3,
         },
         {

@@ -17,6 +17,7 @@ from statekeep.controller.inspection import (
     distinct,
     inspect,
     is_strange,
+    misread,
     strangeness,
     subjects,
 )
@@ -52,6 +53,8 @@ def check(named: Iterable[str]) -> Checked:
         for document, manifest, is_manifest in _watched(listed, len(listed), "Validating")
     ]
     inspected.sort(key=lambda one: (order.get(one.document.path, -1), one.document.position("")))
+    # First, for these are the same as warnings of the folder.
+    problems += [problem for one in inspected for problem in misread(one)]
     problems += folder.problems
     problems += _of_each(inspected)
     problems += family_problems(inspected)

@@ -164,11 +164,12 @@ def approval(manifest: Manifest, preview: Any) -> list[str]:
             f"**Approved** by the annotation in the manifest: `{preview['approve']}`. Deployed, it is applied, unless "
             "a kind of move has come up by then that is not shown here."
         ]
-    other = (
-        ""
-        if given is None
-        else f"The manifest approves {code(given, MAX_STATE)}, not this preview. "
-    )
+    if given is None:
+        other = ""
+    elif given.strip() == preview["id"]:
+        other = "The manifest has spaces around the id, so it approves nothing. "
+    else:
+        other = f"The manifest approves {code(given, MAX_STATE)}, not this preview. "
     return [
         f"{other}To approve, commit this annotation:",
         "",

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from statekeep.controller.cli.calls import CallFailed, Server, server_option
+from statekeep.controller.cli.tables import console
 from statekeep.controller.demo import cluster as on_a_cluster
 from statekeep.controller.demo import folder as in_a_folder
 from statekeep.controller.dev import workspace
@@ -36,7 +37,7 @@ def demo(
     an operator and an event API run here for as long as the story takes, unless --server names that of an
     installed one.
     """
-    console = Console(highlight=False)
+    terminal = console(markup=True)
     if keep and not cluster:
         raise click.UsageError("--keep goes with --cluster")
     if not cluster:
@@ -45,7 +46,7 @@ def demo(
             raise CallFailed(
                 "no `statekeep dev` is running here; start one: statekeep dev examples/loan, or make run"
             )
-        asyncio.run(in_a_folder.play(server, running.folder, console))
+        asyncio.run(in_a_folder.play(server, running.folder, terminal))
         return
     source = context.get_parameter_source("url")
     options = on_a_cluster.Options(
@@ -58,15 +59,15 @@ def demo(
     )
     logging.getLogger("kopf").setLevel(logging.ERROR)  # it runs in a thread here, and warns of that
     logging.getLogger(EMPTY).setLevel(logging.ERROR)  # the namespace is new
-    asyncio.run(_until_interrupted(options, console))
+    asyncio.run(_until_interrupted(options, terminal))
 
 
-async def _until_interrupted(options: on_a_cluster.Options, console: Console) -> None:
+async def _until_interrupted(options: on_a_cluster.Options, terminal: Console) -> None:
     """Play; take the stage down when told to end, too."""
-    playing = asyncio.create_task(on_a_cluster.play(options, console))
+    playing = asyncio.create_task(on_a_cluster.play(options, terminal))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
     try:
         await playing
     except asyncio.CancelledError:
-        console.print("Stopped.")
+        terminal.print("Stopped.")

@@ -10,13 +10,15 @@ UNLIMITED = 10_000
 """Columns of a file or of a pipe."""
 
 
-def console() -> Console:
-    """Return a terminal on which the names of others are text, and no line is broken for want of width."""
-    found = Console(markup=False, emoji=False, highlight=False)
+def console(*, markup: bool = False) -> Console:
+    """Return a terminal on which, unless told, the names of others are text; in a file or pipe no line is broken."""
+    found = Console(markup=markup, emoji=False, highlight=False)
     return (
         found
         if found.is_terminal
-        else Console(markup=False, emoji=False, highlight=False, width=UNLIMITED, color_system=None)
+        else Console(
+            markup=markup, emoji=False, highlight=False, width=UNLIMITED, color_system=None
+        )
     )
 
 

@@ -57,6 +57,6 @@ class Manifest:
 
     @property
     def approved_preview(self) -> PreviewId | None:
-        """Return the preview id that the approval annotation names, trimmed; None if there is none."""
-        approved = self.annotations.get(APPROVE_ANNOTATION, "").strip()
+        """Return what the approval annotation says, exactly as it says it; None if it is empty."""
+        approved = self.annotations.get(APPROVE_ANNOTATION)
         return PreviewId(approved) if approved else None

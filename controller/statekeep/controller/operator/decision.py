@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
-from statekeep.controller.conditions import cut
+from statekeep.controller.conditions import announcement, cut
 from statekeep.controller.operator.resource import Resource, ready_reason
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
@@ -14,7 +13,6 @@ from statekeep.controller.standing import (
     Invalid,
     PreviewChanged,
     Reinterpreted,
-    Standing,
 )
 from statekeep.controller.status import conditions_of, status
 from statekeep.engine.json import JsonObject
@@ -64,7 +62,7 @@ def decide(resource: Resource, outcome: Outcome, now: datetime) -> Decision:
     reason = type(outcome.standing).__name__
     if ready_reason(before) == reason:
         return Decision(after, None, again)
-    return Decision(after, _announcement(reason, after, outcome.standing), again)
+    return Decision(after, _announcement(reason, outcome), again)
 
 
 def held(resource: Resource) -> JsonObject | None:
@@ -82,10 +80,9 @@ def held(resource: Resource) -> JsonObject | None:
     return before | seen | {"conditions": [row | seen for row in conditions.values()]}
 
 
-def _announcement(reason: str, status: JsonObject, standing: Standing) -> Announcement:
-    [summary, *_] = cast(list[JsonObject], status["conditions"])
-    message = cut(str(summary["message"]) or reason, MAX_EVENT_MESSAGE_BYTES)
-    return Announcement(reason, message, isinstance(standing, _ALARMING))
+def _announcement(reason: str, outcome: Outcome) -> Announcement:
+    message = cut(announcement(outcome) or reason, MAX_EVENT_MESSAGE_BYTES)
+    return Announcement(reason, message, isinstance(outcome.standing, _ALARMING))
 
 
 def _substance(status: JsonObject) -> JsonObject:

@@ -204,7 +204,7 @@ class Turns:
             return
         self._metrics.previews.inc()
         match outcome.standing:
-            case Applied(deployment) if deployment is not None:
+            case Applied(deployment) if outcome.deployed and deployment is not None:
                 self._metrics.deployments.inc()
                 seconds = (deployment.at - deployment.started_at).total_seconds()
                 self._metrics.deployment_seconds.observe(seconds)

@@ -120,7 +120,15 @@ class HistoryPath:
     def progress(self, verdict: Open) -> tuple[int, int]:
         """Return how many events of the path have been met, and how many it has; ``**`` counts as none."""
         plain = [element != ANY for element in self._distinct]
-        return sum(plain[: verdict.positions.bit_length() - 1]), sum(plain)
+        return sum(plain[: self._furthest(verdict)]), sum(plain)
+
+    def awaited(self, verdict: Open) -> str:
+        """Return the first element that has not been met: a type, or ``*``."""
+        return self._distinct[self._furthest(verdict)]
+
+    def _furthest(self, verdict: Open) -> int:
+        # Never at a "**": it may stand for nothing, so the path has got past it too.
+        return verdict.positions.bit_length() - 1
 
 
 def explain(path: HistoryPath, verdict: Open | Diverged) -> str:
@@ -130,10 +138,12 @@ def explain(path: HistoryPath, verdict: Open | Diverged) -> str:
     >>> explain(path, path.verdict(["START", "INFO", "WAIVE_FEE"]))
     'event 3 is WAIVE_FEE, the path has PAY_FEE'
     >>> explain(path, path.verdict(["START", "INFO"]))
-    '2 of 3 events so far'
+    '2 of 3 events so far, PAY_FEE is yet to come'
     """
     if isinstance(verdict, Diverged):
         found = f"event {verdict.position} is {verdict.event_type}"
         return f"{found}, the path has {verdict.expected}"
     met, wanted = path.progress(verdict)
-    return f"{met} of {wanted} events so far"
+    awaited = path.awaited(verdict)
+    missing = "another of any type" if awaited == ONE else awaited
+    return f"{met} of {wanted} events so far, {missing} is yet to come"

@@ -73,6 +73,13 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedBefore:
+    """Nothing was applied now: it has been already, by whoever came first."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """Nothing was applied: these kinds of move were not in the approved preview."""
 
@@ -133,8 +140,8 @@ async def apply(
     approval: ApprovedBy,
     *,
     approver: str | None = None,
-) -> Deployment | Held | NotShown | Busy:
-    """Apply a proposed version; applying it again returns what the first time did.
+) -> Deployment | AppliedBefore | Held | NotShown | Busy:
+    """Apply a proposed version, once: of several who do, one gets the ``Deployment`` and the others hear of it.
 
     Raises:
         SemanticsOutdated: a later release has taken its parent over; that one's operator deploys.
@@ -166,7 +173,7 @@ class _Again(Exception):
 
 async def _attempt(
     database: Database, wish: _Wish, *, patient: bool
-) -> Deployment | Held | NotShown | Busy:
+) -> Deployment | AppliedBefore | Held | NotShown | Busy:
     """Apply it in one transaction, and count.
 
     Args:
@@ -215,7 +222,7 @@ async def _attempt(
                 return result
             case _:
                 assert_never(result)
-    return await counted(database, before)
+    return AppliedBefore(await counted(database, before))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from statekeep.controller.cli.checked import Checked, check
 from statekeep.controller.cli.review.git import Difference, difference
-from statekeep.controller.inspection import distinct, misread
+from statekeep.controller.inspection import misread
 from statekeep.controller.manifest.folder import SUFFIXES, decoded, read_texts
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Manifest
 from statekeep.controller.manifest.problem import Problem
@@ -95,12 +95,7 @@ def _changes(
     for problem in checked.problems:
         if problem.severity is Severity.ERROR and is_touched(problem.path):
             errors.setdefault(problem.path, []).append(problem)
-    words = [
-        problem for one in checked.inspected for problem in misread(one) if is_touched(problem.path)
-    ]
-    for problem in words:
-        errors.setdefault(problem.path, []).append(problem)
-    misread_paths = {problem.path for problem in words}
+    misread_paths = {problem.path for one in checked.inspected for problem in misread(one)}
     declared = {
         _name(one.document.value, namespace) for one in checked.inspected if one.is_manifest
     }
@@ -119,8 +114,7 @@ def _changes(
         ),
         removed=tuple(manifest for manifest in before if key(manifest) not in declared),
         broken=tuple(
-            BrokenFile(path, tuple(distinct(found)), path in misread_paths)
-            for path, found in errors.items()
+            BrokenFile(path, tuple(found), path in misread_paths) for path, found in errors.items()
         ),
         known=frozenset(declared),
     )
