@@ -13,7 +13,7 @@ from tests.store.test_races import LONGER, RING
 from statekeep.engine.ids import VersionName
 from statekeep.engine.store import audit, counting, deployments
 from statekeep.engine.store.counting import Uncounted
-from statekeep.engine.store.deployments import Deployment
+from statekeep.engine.store.deployments import AppliedBefore, Deployment
 
 TALLIES = (
     "select history_id, configuration_id, actors from tally where deployment_id = :id order by 1, 2"
@@ -66,9 +66,10 @@ async def test_a_count_that_was_broken_off_is_made_up_for_whatever_happened_sinc
     await world.spawn("late", "v1", "START")
     await world.spawn("late2", "v2", "START", "PAY")
 
-    done = await world.apply("v2", approved)
+    again = await world.apply("v2", approved)
 
-    assert isinstance(done, Deployment)
+    assert isinstance(again, AppliedBefore)
+    done = again.deployment
     assert (done.migrated, done.stayed, done.needs_rescue) == (6, 1, 1)
     assert await deployments.count_all(world.database) == 0
 
