@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy.engine import make_url
 from tests import indiscretion
 from tests.cluster import found
@@ -24,6 +25,10 @@ from statekeep.engine.store.keyring import KeyRing
 KEYS = KeyRing({"test": bytes(range(32))})
 
 _numbers = itertools.count(1)
+
+
+settings.register_profile("statekeep", deadline=None)  # other work may share the machine
+settings.load_profile("statekeep")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

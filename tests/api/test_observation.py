@@ -114,20 +114,11 @@ def test_a_field_cannot_forge_another_line_or_field() -> None:
     assert line.endswith('request path="/a\\nb status=200 \\"" status=404')
 
 
-@pytest.fixture
-def few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have room for three; to be asked for before the site, which is built with it."""
-    monkeypatch.setattr(admission, "MAX_REQUESTS", 3)
-
-
-@pytest.fixture
-def few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have room for 1,000; to be asked for before the site, which is built with it."""
-    monkeypatch.setattr(admission, "MAX_BYTES", 1000)
-
-
-async def test_who_finds_no_room_is_told_to_come_back(few_requests: None, site: Site) -> None:
+async def test_who_finds_no_room_is_told_to_come_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await site.spawn("a")
+    monkeypatch.setattr(admission, "MAX_REQUESTS", 3)
     async with aiohttp.ClientSession() as session:
 
         async def send(number: int) -> int:
@@ -148,8 +139,9 @@ async def test_who_finds_no_room_is_told_to_come_back(few_requests: None, site: 
 
 
 async def test_bodies_that_would_fill_the_memory_are_turned_away_unread(
-    few_bytes: None, site: Site
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(admission, "MAX_BYTES", 1000)
     host, port = site.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = "POST /v1/actors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"

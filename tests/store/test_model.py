@@ -29,7 +29,6 @@ SETTINGS = settings(
     max_examples=int(EXAMPLES or 24),
     stateful_step_count=25,
     derandomize=EXAMPLES is None,
-    deadline=None,
     phases=[Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )

@@ -35,7 +35,7 @@ def test_the_schema_is_a_schema() -> None:
     shape._validator().check_schema(shape.schema())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(json_values)
 def test_the_quick_look_passes_nothing_that_the_schema_refuses(value: JsonValue) -> None:
     for member in shape._PLAIN:

@@ -18,7 +18,7 @@ from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.state_value import label
 from statekeep.engine.statechart.validation import examine, validate
 
-MANY = settings(max_examples=100, deadline=None)
+MANY = settings(max_examples=100)
 
 walks = st.lists(event_types, max_size=12)
 
@@ -112,13 +112,13 @@ def test_different_values_have_different_labels(definition: JsonObject, events: 
                 assert (label(one) == label(other)) == (one == other)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(anything)
 def test_validate_never_raises(definition: object) -> None:
     validate(definition)  # type: ignore[arg-type]  # that is the point
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(anything | definitions)
 def test_what_validates_compiles_and_starts(definition: object) -> None:
     findings = validate(definition)  # type: ignore[arg-type]  # that is the point
@@ -128,7 +128,7 @@ def test_what_validates_compiles_and_starts(definition: object) -> None:
         assert is_legal(machine.states, initial(machine).active)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(anything)
 def test_every_finding_points_to_something_that_is_there(definition: object) -> None:
     for finding in validate(definition):  # type: ignore[arg-type]  # that is the point

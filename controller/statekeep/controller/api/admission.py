@@ -7,6 +7,7 @@ next to nothing, however long it lasts.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -32,25 +33,17 @@ MOST_BYTES_OF_ONE = MAX_BYTES // 2
 RETRY_AFTER_S = 1
 
 
+@dataclass(slots=True)
 class _Room:
-    """So many requests, and so many bytes of their bodies; a body alone is always let in."""
+    """What is being answered of some requests."""
 
-    __slots__ = ("max_bytes", "max_requests", "requests", "size")
+    requests: int = 0
+    size: int = 0
 
-    def __init__(self, max_requests: int, max_bytes: int) -> None:
-        self.max_requests = max_requests
-        self.max_bytes = max_bytes
-        self.requests = 0
-        self.size = 0
-
-    def fits(self, size: int, held: int = 0) -> bool:
-        """Return whether what holds some bytes now may hold ``size`` in place of them."""
+    def fits(self, size: int, max_size: int, *, held: int = 0) -> bool:
+        """Return whether what holds some bytes may hold ``size`` in place of them; alone it always may."""
         others = self.size - held
-        return not others or others + size <= self.max_bytes
-
-    def has_place(self, size: int) -> bool:
-        """Return whether one request more may come."""
-        return self.requests < self.max_requests and self.fits(size)
+        return not others or others + size <= max_size
 
 
 class Place:
@@ -60,22 +53,24 @@ class Place:
 
     def __init__(self, metrics: Metrics, announced: int) -> None:
         self._metrics = metrics
-        self._rooms: list[_Room] = []
+        self._rooms: list[tuple[_Room, int]] = []
+        """With the bytes that each has for all."""
+
         self._announced = announced
         self._size = announced
 
     @contextmanager
-    def taken(self, room: _Room) -> Iterator[None]:
+    def taken(self, room: _Room, max_requests: int, max_size: int) -> Iterator[None]:
         """Hold a place in a room.
 
         Raises:
             Problem: there is none.
         """
-        if not room.has_place(self._size):
+        if room.requests >= max_requests or not room.fits(self._size, max_size):
             raise self._refused()
         room.requests += 1
         room.size += self._size
-        self._rooms.append(room)
+        self._rooms.append((room, max_size))
         try:
             yield
         finally:
@@ -90,9 +85,11 @@ class Place:
             Problem: there is no room for so many.
         """
         size = max(size, self._announced)
-        if size > self._size and not all(room.fits(size, self._size) for room in self._rooms):
+        if size > self._size and not all(
+            room.fits(size, max_size, held=self._size) for room, max_size in self._rooms
+        ):
             raise self._refused()
-        for room in self._rooms:
+        for room, _ in self._rooms:
             room.size += size - self._size
         self._size = size
 
@@ -109,7 +106,7 @@ class Admission:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._all = _Room(MAX_REQUESTS, MAX_BYTES)
+        self._all = _Room()
         self._shares: dict[Namespace, _Room] = {}
 
     @contextmanager
@@ -120,7 +117,7 @@ class Admission:
             Problem: there is no room.
         """
         place = Place(self._metrics, size)
-        with place.taken(self._all):
+        with place.taken(self._all, MAX_REQUESTS, MAX_BYTES):
             self._metrics.in_flight.inc()
             try:
                 yield place
@@ -134,9 +131,9 @@ class Admission:
         Raises:
             Problem: the namespace has had its share.
         """
-        share = self._shares.setdefault(namespace, _Room(MOST_OF_ONE, MOST_BYTES_OF_ONE))
+        share = self._shares.setdefault(namespace, _Room())
         try:
-            with place.taken(share):
+            with place.taken(share, MOST_OF_ONE, MOST_BYTES_OF_ONE):
                 yield
         finally:
             if not share.requests:

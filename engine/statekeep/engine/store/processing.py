@@ -192,7 +192,7 @@ class _Batch:
         calls: list[Call] = [
             (_SQL["plan_for_any_size"], {}),
             (
-                _SQL["lock_machines" if self._waits else "try_machines"],
+                _SQL["lock_machines"] if self._waits else _SQL["try_machines"],
                 {"space": MACHINE_SPACE, "keys": keys},
             ),
             (_SQL["lock_actors"], {"keys": keys, "patched": patched}),

@@ -19,7 +19,8 @@ with locked as materialized (
            where a.key = any(cast(:keys as uuid[]))
            order by a.machine_id) as m
 )
-select set_config('statekeep.locked', coalesce(cast(array_agg(l.machine_id) as text), '{}'), true), cast(null as integer[])
+select set_config('statekeep.locked', coalesce(string_agg(cast(l.machine_id as text), ','), ''), true),
+       cast(null as integer[])
   from locked l;
 
 -- :name try_machines
@@ -30,7 +31,8 @@ with tried as materialized (
             from statekeep.actor a
            where a.key = any(cast(:keys as uuid[]))) as m
 )
-select set_config('statekeep.locked', coalesce(cast(array_agg(t.machine_id) filter (where t.locked) as text), '{}'), true),
+select set_config('statekeep.locked',
+                  coalesce(string_agg(cast(t.machine_id as text), ',') filter (where t.locked), ''), true),
        array_agg(t.machine_id) filter (where not t.locked)
   from tried t;
 
@@ -55,7 +57,7 @@ with locked as materialized (
                               case when i.patched then a.context end as context
                          from statekeep.actor a
                         where a.key = i.key
-                          and a.machine_id = any(cast(current_setting('statekeep.locked') as integer[]))
+                          and a.machine_id = any(cast((select string_to_array(current_setting('statekeep.locked'), ',')) as integer[]))
                           for no key update of a) as a
 )
 select l.ord - 1, m.epoch, l.cohort_id, l.seq, l.context
