@@ -2,11 +2,17 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import aiohttp
 import psycopg
+import pytest
 from tests.api.conftest import Site, together
 from tests.api.definitions import COUNTER
 
+from statekeep.controller.api import batcher, server
+from statekeep.controller.api.app import create
 from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.store.locks import MACHINE_SPACE
 
@@ -50,34 +56,97 @@ async def test_many_actors_may_go_ways_that_nobody_has_gone_all_at_once(site: Si
         assert (await site.actor(name))["fingerprint"] == show(fingerprint(ways[name]))
 
 
-async def test_events_for_a_machine_that_is_held_wait_and_hold_up_nobody(
-    site: Site, shared_url: str
-) -> None:
-    """As while a deployment rewrites a large one: here nobody lets go until the others are through."""
+MANY = 30
+"""More than a process has connections."""
+
+
+@asynccontextmanager
+async def held(site: Site, url: str) -> AsyncIterator[None]:
+    """Hold a machine, as a deployment does while it rewrites a large one; there is another one that is free."""
     for machine in ("held", "free"):
         await site.declare(f"{machine}-1", COUNTER, machine=machine)
         for number in range(3):
             await site.spawn(f"{machine}-{number}", f"{machine}-1")
-    async with await psycopg.AsyncConnection.connect(shared_url) as holder:
+    async with await psycopg.AsyncConnection.connect(url) as holder:
         lock = "select pg_advisory_xact_lock(%s, id) from statekeep.machine where name = 'held' and namespace = %s"
         await holder.execute(lock, (MACHINE_SPACE, site.namespace))
-        waiting = [
-            asyncio.create_task(site.send(f"held-{number % 3}", "A")) for number in range(30)
+        yield
+
+
+async def test_whoever_waits_for_a_machine_that_is_held_holds_up_nobody_else(
+    site: Site, shared_url: str
+) -> None:
+    """Here nobody lets go until all others are through."""
+    async with AsyncExitStack() as holding:
+        await holding.enter_async_context(held(site, shared_url))
+        sent = [asyncio.create_task(site.send(f"held-{n % 3}", "A")) for n in range(MANY)]
+        arrays = [
+            asyncio.create_task(site.batch([{"actor": f"{of}-0", "type": "B"} for of in mixed]))
+            for mixed in (("held",), ("free", "held"), ("held", "free", "held"))
+            for _ in range(4)
         ]
-        async with asyncio.timeout(20):
-            for number in range(30):
-                assert (await site.send(f"free-{number % 3}", "A")).body["seq"] == number // 3 + 1
-            answered = await together(*(site.send(f"free-{number}", "B") for number in range(3)))
-            assert {reply.status for reply in answered} == {200}
-        assert not any(task.done() for task in waiting)
+        spawned = [
+            asyncio.create_task(site.post("/v1/actors", {"id": f"new-{n}", "version": "held-1"}))
+            for n in range(MANY)
+        ]
+        keyed = asyncio.create_task(
+            site.post("/v1/actors", {"version": "held-1"}, headers={"Idempotency-Key": "once"})
+        )
+        async with asyncio.timeout(30):
+            for number in range(20):
+                assert (await site.send("free-1", "A")).body["seq"] == number + 1
+                [answer] = await site.batch([{"actor": "free-2", "type": "A"}])
+                assert answer["seq"] == number + 1
+                await site.spawn(f"other-{number}", "free-1")
+        assert not any(task.done() for task in (*sent, *arrays, *spawned, keyed))
         assert (await site.actor("held-0"))["seq"] == 0
-    replies = await asyncio.gather(*waiting)
-    assert {reply.status for reply in replies} == {200}
-    for number in range(3):
-        assert sorted(reply.body["seq"] for reply in replies[number::3]) == list(range(1, 11))
-    text = (await site.get("/metrics")).raw.decode()
-    assert 'outcome="Busy"' not in text
-    assert 'statekeep_api_events_total{outcome="Handled"} 63.0' in text
+    assert {reply.status for reply in await asyncio.gather(*sent)} == {200}
+    assert {reply.status for reply in await asyncio.gather(*spawned, keyed)} == {201}
+    answers = [answer for array in await asyncio.gather(*arrays) for answer in array]
+    assert all(answer["handled"] for answer in answers)
+    # Ten single ones, and four arrays with one, one and two of them.
+    assert (await site.actor("held-0"))["seq"] == MANY // 3 + 4 * (1 + 1 + 2)
+    assert (await site.actor("held-1"))["seq"] == MANY // 3
+    assert 'outcome="Busy"' not in (await site.get("/metrics")).raw.decode()
+
+
+async def test_what_waits_for_a_machine_leaves_room_for_the_others_of_its_namespace(
+    site: Site, shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher, "MAX_ASIDE", 5)
+    async with AsyncExitStack() as holding:
+        await holding.enter_async_context(held(site, shared_url))
+        sent = [
+            asyncio.create_task(
+                site.session.post(f"{site.url}/v1/actors/held-0/events", json={"type": "A"})
+            )
+            for _ in range(12)
+        ]
+        async with asyncio.timeout(30):
+            await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        assert {task.result().status for task in sent if task.done()} == {503}
+    statuses = [reply.status for reply in await asyncio.gather(*sent)]
+    assert 503 in statuses
+    assert statuses.count(200) == (await site.actor("held-0"))["seq"] >= 5
+
+
+async def test_a_server_stops_though_a_machine_is_held(
+    site: Site, shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What still waited was not done, and is not done later."""
+    monkeypatch.setattr(server, "SHUTDOWN_S", 1.0)
+    async with held(site, shared_url), asyncio.timeout(30), aiohttp.ClientSession() as session:
+        async with server.listening(create(site.database, site.namespace), "127.0.0.1", 0) as url:
+            sent = [
+                asyncio.create_task(
+                    session.post(f"{url}/v1/actors/held-0/events", json={"type": "A"})
+                )
+                for _ in range(5)
+            ]
+            await asyncio.sleep(0.5)
+        done = await asyncio.gather(*sent, return_exceptions=True)
+        assert all(isinstance(one, aiohttp.ClientError) for one in done), done
+    assert (await site.send("held-0", "A")).body["seq"] == 1
 
 
 async def test_context_patches_at_once_are_all_applied(site: Site) -> None:

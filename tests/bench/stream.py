@@ -15,18 +15,21 @@ from functools import partial
 from tests.bench.population import DIGITS, NAMESPACE
 
 from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.waits import Waits
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import connect
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
-from statekeep.engine.store.processing import attempt
+from statekeep.engine.store.processing import attempt, process
 
 
 async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, float]]:
     database = connect(url, read_key_ring(new_key_ring_text()))
     catalogue, chance = Catalogue(), random.Random(1)
-    batcher = Batcher(partial(attempt, database, catalogue))
+    batcher = Batcher(
+        partial(attempt, database, catalogue), partial(process, database, catalogue), Waits()
+    )
     answers: list[tuple[str, float, float]] = []
 
     async def send(actor: str, event_type: str) -> None:

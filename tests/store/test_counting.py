@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 from tests.store.test_races import LONGER, RING
@@ -13,6 +14,7 @@ from tests.store.test_races import LONGER, RING
 from statekeep.engine.ids import VersionName
 from statekeep.engine.store import audit, counting, deployments
 from statekeep.engine.store.counting import Uncounted
+from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import AppliedBefore, Deployment
 
 TALLIES = (
@@ -179,3 +181,25 @@ async def test_the_pages_of_a_deployment_and_each_actor_alone_say_the_same(world
             (name, one) for name, said in alone.items() for one in said if one.version == version
         ]
         assert paged == expected
+
+
+async def test_who_counts_beside_upkeep_hears_of_no_race(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upkeep meets the deployment between its commit and its count, and is faster."""
+    await world.propose("v1", LOAN_1)
+    for number in range(5):
+        await world.spawn(f"paid{number}", "v1", "START", "PAY")
+    await world.propose("v2", LOAN_2, parent="v1", path=["START"])
+    approved = (await world.preview("v2")).id
+    count = counting.count
+
+    async def late(database: Database, snapshot: AsyncConnection, deployment: Uncounted) -> None:
+        await counting.recount(database, deployment)
+        await count(database, snapshot, deployment)
+
+    monkeypatch.setattr(counting, "count", late)
+    done = await world.apply("v2", approved)
+    assert isinstance(done, Deployment)
+    assert (done.migrated, done.stayed, done.needs_rescue) == (5, 0, 0)
+    assert [row.actors for row in await world.rows(TALLIES, {"id": done.id})] == [5]

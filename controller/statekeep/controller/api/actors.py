@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, assert_never
 
@@ -42,7 +43,10 @@ async def spawn(request: web.Request) -> web.Response:
     """
     wish = _wish(request, await requests.body(request, bodies.SpawnRequest))
     shared = state(request)
-    result = await spawning.spawn(shared.database, shared.catalogue, wish)
+    result = await shared.waits.through(
+        partial(spawning.attempt, shared.database, shared.catalogue, wish),
+        partial(spawning.spawn, shared.database, shared.catalogue, wish),
+    )
     match result:
         case Taken():
             raise Problem(

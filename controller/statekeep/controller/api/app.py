@@ -20,6 +20,7 @@ from statekeep.controller.api.reference import Reference
 from statekeep.controller.api.routes import EVENTS_OF_ACTOR, PROBES, ROUTES, Handler, Route
 from statekeep.controller.api.shares import Shares
 from statekeep.controller.api.state import STATE, State
+from statekeep.controller.api.waits import Waits
 from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
 from statekeep.engine.store import processing, secret
@@ -124,12 +125,17 @@ async def _serving(
     def watched(process: Process[A]) -> Process[A]:
         return observation.counting(tracing.traced(process) if tracing else process, metrics)
 
-    batcher = Batcher(watched(partial(processing.attempt, database, catalogue)))
+    attempt = watched(partial(processing.attempt, database, catalogue))
+    process = watched(partial(processing.process, database, catalogue))
+    waits = Waits()
+    batcher = Batcher(attempt, process, waits)
     app[STATE] = State(
         database,
         Cursors(await database.read(secret.of_cursors)),
         catalogue,
-        watched(partial(processing.process, database, catalogue)),
+        attempt,
+        process,
+        waits,
         batcher,
         bulk=Shares(each=BULK_EACH, together=BULK),
         previews=Shares(each=1, together=PREVIEWS),

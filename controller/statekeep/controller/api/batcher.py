@@ -8,8 +8,10 @@ tried again until it lets go, while all others go on.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
+from statekeep.controller.api.waits import Waits
 from statekeep.engine.store.events import Attempt, Busy, Event, Outcome
 
 MAX_BATCH = 500
@@ -21,18 +23,12 @@ MAX_WAITING = 10_000
 IN_FLIGHT = 2
 """Batches at once: while one waits for the disk, the next one computes."""
 
-PAUSE_S = 0.002
-"""Until a machine that is held is tried again, at first."""
-
-MAX_PAUSE_S = 0.05
-"""However long it is held."""
-
-PAUSES = 8
-"""A pause is this part of the time that it has been held already: so long a wait becomes little longer."""
+MAX_ASIDE = 1_000
+"""Of them those whose machines are held: they fill the places of requests that could be answered at once."""
 
 A = TypeVar("A", bound=Attempt)
 
-Process = Callable[[Sequence[Event]], Awaitable[list[A]]]
+Process = Callable[[Sequence[Event]], Awaitable[Sequence[A]]]
 """Returns what became of each event, in order; never raises."""
 
 _Waiting = tuple[Event, asyncio.Future[Outcome]]
@@ -45,8 +41,10 @@ class Overloaded(Exception):
 class Batcher:
     """Collects events and has them attempted in batches."""
 
-    def __init__(self, attempt: Process[Attempt]) -> None:
+    def __init__(self, attempt: Process[Attempt], insist: Process[Outcome], waits: Waits) -> None:
         self._attempt = attempt
+        self._insist = insist
+        self._waits = waits
         self._waiting: deque[_Waiting] = deque()
         self._aside: dict[int, deque[_Waiting]] = {}
         """Those whose machine is held, by machine."""
@@ -62,7 +60,7 @@ class Batcher:
         Raises:
             Overloaded: too many are waiting.
         """
-        if self._closed or len(self._waiting) + sum(map(len, self._aside.values())) >= MAX_WAITING:
+        if self._closed or len(self._waiting) >= MAX_WAITING:
             raise Overloaded
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, future))
@@ -70,11 +68,13 @@ class Batcher:
         return await future
 
     async def close(self) -> None:
-        """Finish what is waiting; take nothing more."""
+        """Finish what is waiting; take nothing more. For a machine that is held now nobody waits any longer."""
         self._closed = True
         self._arrived.set()
         await asyncio.gather(*self._workers)
-        await asyncio.gather(*self._retries)
+        for retry in self._retries:
+            retry.cancel()
+        await asyncio.gather(*self._retries, return_exceptions=True)
 
     async def _work(self) -> None:
         while True:
@@ -83,13 +83,16 @@ class Batcher:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
-            for machine_id, waiting in await self._run(self._waiting):
+            for machine_id, waiting in await self._run(self._waiting, self._attempt):
                 self._set_aside(machine_id, waiting)
 
-    async def _run(self, queue: deque[_Waiting]) -> list[tuple[int, _Waiting]]:
-        """Attempt the first events of a queue; return those whose machine is held."""
-        batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
-        outcomes = await self._attempt([event for event, _ in batch])
+    async def _run(
+        self, queue: deque[_Waiting], act: Process[Attempt]
+    ) -> list[tuple[int, _Waiting]]:
+        """Process the first events of a queue; return those whose machine is held."""
+        first = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
+        batch = [(event, future) for event, future in first if not future.done()]
+        outcomes = await act([event for event, _ in batch])
         held = []
         for (event, future), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Busy):
@@ -99,6 +102,11 @@ class Batcher:
         return held
 
     def _set_aside(self, machine_id: int, waiting: _Waiting) -> None:
+        _, future = waiting
+        if sum(map(len, self._aside.values())) >= MAX_ASIDE:
+            if not future.done():
+                future.set_exception(Overloaded())
+            return
         if machine_id in self._aside:
             self._aside[machine_id].append(waiting)
             return
@@ -108,13 +116,11 @@ class Batcher:
         retry.add_done_callback(self._retries.discard)
 
     async def _retry(self, machine_id: int) -> None:
-        """Attempt the events of a machine until none is left."""
-        now = asyncio.get_running_loop().time
+        """Process the events of a machine until none is left."""
         aside = self._aside[machine_id]
-        since = now()
         while aside:
-            await asyncio.sleep(min(max((now() - since) / PAUSES, PAUSE_S), MAX_PAUSE_S))
-            while aside and not (held := await self._run(aside)):
-                pass
+            held = await self._waits.again(
+                partial(self._run, aside, self._attempt), partial(self._run, aside, self._insist)
+            )
             aside.extendleft(waiting for _, waiting in reversed(held))
         del self._aside[machine_id]

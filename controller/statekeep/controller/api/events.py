@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, assert_never
 
@@ -17,12 +18,15 @@ from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
 from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import state
+from statekeep.controller.api.waits import MAX_PAUSE_S, PAUSE_S
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
 from statekeep.engine.store.events import (
     ActorMissing,
     Answer,
+    Attempt,
+    Busy,
     ContextRefused,
     Event,
     Failed,
@@ -205,8 +209,7 @@ class _Submission:
                 wanted[number] = event
             else:
                 results[number] = _item(failed)
-        async with self._state.bulk.turn(self._namespace):
-            outcomes = await self._state.process(list(wanted.values()))
+        outcomes = await self._outcomes(list(wanted.values()))
         for (number, event), outcome in zip(wanted.items(), outcomes, strict=True):
             results[number] = _item(outcome)
             if isinstance(outcome, Failed):
@@ -214,6 +217,26 @@ class _Submission:
                 if isinstance(outcome.error, StoreUnavailable):
                     self.outage = outcome.error
         return results
+
+    async def _outcomes(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Process events in a turn of the namespace; those whose machine is held wait without one."""
+        outcomes = await self._attempt(events)
+        done = {n: one for n, one in enumerate(outcomes) if not isinstance(one, Busy)}
+        pause_s = PAUSE_S
+        while left := [n for n in range(len(events)) if n not in done]:
+            held = [events[n] for n in left]
+            found: Sequence[Attempt] = await self._state.waits.again(
+                partial(self._attempt, held), partial(self._state.process, held), pause_s
+            )
+            done |= {
+                n: one for n, one in zip(left, found, strict=True) if not isinstance(one, Busy)
+            }
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+        return [done[n] for n in range(len(events))]
+
+    async def _attempt(self, events: Sequence[Event]) -> Sequence[Attempt]:
+        async with self._state.bulk.turn(self._namespace):
+            return await self._state.attempt(events)
 
     def _event(self, item: Any) -> Event:
         body = self._read(item)

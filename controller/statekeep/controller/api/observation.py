@@ -88,7 +88,7 @@ def _short(path: str) -> str:
 def counting(process: Process[A], metrics: Metrics) -> Process[A]:
     """Return the same way to process events, which counts what becomes of them."""
 
-    async def counted(events: Sequence[Event]) -> list[A]:
+    async def counted(events: Sequence[Event]) -> Sequence[A]:
         began = time.perf_counter()
         outcomes = await process(events)
         done = [_name(outcome) for outcome in outcomes if not isinstance(outcome, Busy)]

@@ -8,9 +8,10 @@ from statekeep.controller.api.batcher import Batcher, Process
 from statekeep.controller.api.cursors import Cursors
 from statekeep.controller.api.feed import Feed
 from statekeep.controller.api.shares import Shares
+from statekeep.controller.api.waits import Waits
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.events import Outcome
+from statekeep.engine.store.events import Attempt, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,14 @@ class State:
     database: Database
     cursors: Cursors
     catalogue: Catalogue
+    attempt: Process[Attempt]
+    """Many events at once, those of machines that are held left out."""
+
     process: Process[Outcome]
     """Many events at once, which wait for their machines."""
+
+    waits: Waits
+    """For machines that are held."""
 
     batcher: Batcher
     bulk: Shares

@@ -69,7 +69,7 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
 def traced(process: Process[A]) -> Process[A]:
     """Return the same way to process events, with a span around each transaction."""
 
-    async def spanned(events: Sequence[Event]) -> list[A]:
+    async def spanned(events: Sequence[Event]) -> Sequence[A]:
         if not _is_wanted():
             return await process(events)
         attributes = {"statekeep.events": len(events)}

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.store import standings
-from statekeep.engine.store.database import Database
+from statekeep.engine.store.database import Database, lost_race
 from statekeep.engine.store.sql import statements
 
 _SQL = statements("routing.sql")
@@ -52,10 +52,16 @@ async def count(database: Database, snapshot: AsyncConnection, deployment: Uncou
         "machine_id": deployment.machine_id,
         "parent_id": deployment.parent_id,
     }
-    await snapshot.execute(_SQL["count_actors"], keys)
-    await snapshot.execute(_SQL["tally"], keys)
-    await snapshot.commit()
-    await database.transact(lambda connection: _settle(connection, deployment))
+    try:
+        await snapshot.execute(_SQL["count_actors"], keys)
+        await snapshot.execute(_SQL["tally"], keys)
+        await snapshot.commit()
+    except sa.exc.DBAPIError as error:
+        if not lost_race(error):
+            raise
+        await snapshot.rollback()  # somebody counts beside us, whom this snapshot cannot see
+        return await recount(database, deployment)
+    return await database.transact(lambda connection: _settle(connection, deployment))
 
 
 async def recount(database: Database, deployment: Uncounted) -> None:

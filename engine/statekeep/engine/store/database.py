@@ -234,7 +234,7 @@ def _alembic(connection: sa.Connection | None) -> Config:
     return config
 
 
-def _lost_race(error: BaseException) -> bool:
+def lost_race(error: BaseException) -> bool:
     """Return whether an error says to run it again."""
     return sqlstate(error) in _LOST_RACE
 
@@ -245,7 +245,7 @@ async def _repeated(once: Callable[[], Awaitable[T]]) -> T:
         try:
             return await once()
         except (sa.exc.DBAPIError, psycopg.Error) as error:
-            if not _lost_race(error):
+            if not lost_race(error):
                 raise
             if attempt == ATTEMPTS:
                 raise StoreUnavailable(f"{ATTEMPTS} attempts lost a race in Postgres") from error
@@ -263,6 +263,6 @@ async def _translated(url: sa.URL) -> AsyncIterator[None]:
             raise
         raise SchemaOutdated(f"the database has no tables of StateKeep: {UPGRADE}") from error
     except _UNAVAILABLE as error:
-        if _lost_race(error):
+        if lost_race(error):
             raise
         raise unavailable(error, url) from error

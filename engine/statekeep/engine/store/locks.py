@@ -23,6 +23,7 @@ COLLECTION_SPACE = 0x53_4B_03
 """First key of a machine's collection lock."""
 
 _SHARED = sa.text("select pg_advisory_xact_lock_shared(:space, :machine_id)")
+_TRY_SHARED = sa.text("select pg_try_advisory_xact_lock_shared(:space, :machine_id)")
 _EXCLUSIVE = sa.text("select pg_advisory_xact_lock(:space, :machine_id)")
 _TRY = sa.text("select pg_try_advisory_xact_lock(:space, :machine_id)")
 
@@ -30,6 +31,12 @@ _TRY = sa.text("select pg_try_advisory_xact_lock(:space, :machine_id)")
 async def share_machine(connection: AsyncConnection, machine_id: int) -> None:
     """Hold off deployments of a machine until this transaction ends."""
     await connection.execute(_SHARED, {"space": MACHINE_SPACE, "machine_id": machine_id})
+
+
+async def try_machine(connection: AsyncConnection, machine_id: int) -> bool:
+    """Return whether deployments of a machine are held off until this transaction ends; nobody waits."""
+    keys = {"space": MACHINE_SPACE, "machine_id": machine_id}
+    return bool((await connection.execute(_TRY_SHARED, keys)).scalar_one())
 
 
 async def stop_machine(connection: AsyncConnection, machine_id: int) -> None:

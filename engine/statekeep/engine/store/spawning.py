@@ -16,7 +16,7 @@ from statekeep.engine.store import interning, locks, schema, takeover, versions
 from statekeep.engine.store.actors import Actor, actor_key, find
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.events import KeyReused
+from statekeep.engine.store.events import Busy, KeyReused
 from statekeep.engine.store.keyring import context_place
 from statekeep.engine.store.takeover import Reading, kept_under
 from statekeep.engine.store.versions import StoredVersion
@@ -61,6 +61,24 @@ class Taken:
     actor: Actor
 
 
+class _Held(Exception):
+    """Somebody holds the machine, and the transaction must end."""
+
+    def __init__(self, machine_id: int) -> None:
+        super().__init__()
+        self.machine_id = machine_id
+
+
+async def attempt(
+    database: Database, catalogue: Catalogue, wish: Spawn
+) -> Spawned | Taken | KeyReused | Busy:
+    """Create the actor as ``spawn`` does, unless somebody holds its machine."""
+    try:
+        return await _spawned(database, catalogue, wish, waits=False)
+    except _Held as held:
+        return Busy(held.machine_id)
+
+
 async def spawn(
     database: Database, catalogue: Catalogue, wish: Spawn
 ) -> Spawned | Taken | KeyReused:
@@ -71,6 +89,12 @@ async def spawn(
         SemanticsDiffer: the version means something else to this release.
         SemanticsOutdated: a later release has taken it over, and nobody has begun there yet.
     """
+    return await _spawned(database, catalogue, wish, waits=True)
+
+
+async def _spawned(
+    database: Database, catalogue: Catalogue, wish: Spawn, *, waits: bool
+) -> Spawned | Taken | KeyReused:
     key = actor_key(wish.namespace, wish.actor_id)
     sealed = None if wish.context is None else database.keys.seal(wish.context, context_place(key))
 
@@ -80,7 +104,7 @@ async def spawn(
         existing = await _digest(connection, key)
         created = False
         if existing is None:
-            version = await _target(connection, catalogue, wish)
+            version = await _target(connection, catalogue, wish, waits=waits)
             await _admit(connection, catalogue, version)
             created = await _insert(connection, version, wish, key, sealed)
             existing = wish.digest if created else await _digest(connection, key)
@@ -150,14 +174,28 @@ async def _digest(connection: AsyncConnection, key: UUID) -> bytes | None:
     return digest
 
 
-async def _target(connection: AsyncConnection, catalogue: Catalogue, wish: Spawn) -> StoredVersion:
+async def _lock(connection: AsyncConnection, machine_id: int, *, waits: bool) -> None:
+    """Hold off deployments of the machine.
+
+    Raises:
+        _Held: somebody holds it, and we do not wait.
+    """
+    if waits:
+        await locks.share_machine(connection, machine_id)
+    elif not await locks.try_machine(connection, machine_id):
+        raise _Held(machine_id)
+
+
+async def _target(
+    connection: AsyncConnection, catalogue: Catalogue, wish: Spawn, *, waits: bool
+) -> StoredVersion:
     """Lock the machine, and only then ask for its newest version: so it is still the newest at the end."""
     if wish.by_machine:
         machine = MachineName(wish.target)
         machine_id = await versions.machine_id(connection, wish.namespace, machine)
         newest = None
         if machine_id is not None:
-            await locks.share_machine(connection, machine_id)
+            await _lock(connection, machine_id, waits=waits)
             newest = await versions.newest(connection, machine_id)
         if newest is None:
             raise VersionUnknown(f"no version of machine {wish.target} has been applied")
@@ -168,7 +206,7 @@ async def _target(connection: AsyncConnection, catalogue: Catalogue, wish: Spawn
     version = await catalogue.version(connection, version_id)
     if not version.is_applied:
         raise VersionUnknown(f"version {wish.target} is not applied yet")
-    await locks.share_machine(connection, version.machine_id)
+    await _lock(connection, version.machine_id, waits=waits)
     return version
 
 
