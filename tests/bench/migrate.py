@@ -57,7 +57,7 @@ from statekeep.engine.store.deployments import ApprovedBy, Deployment
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 from statekeep.engine.store.locks import MACHINE_SPACE
-from statekeep.engine.store.partitioning import partition
+from statekeep.engine.store.partitioning import MOST, partition
 from statekeep.engine.store.spawning import Spawn
 from statekeep.engine.store.versions import StoredVersion
 
@@ -482,14 +482,20 @@ def plot(runs: Sequence[dict[str, Any]], path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--actors", type=int, default=1_000_000)
-    parser.add_argument("--cohorts", type=int, default=1_000)
+    parser.add_argument("--actors", type=int, default=1_000_000, help="100 or more")
+    parser.add_argument("--cohorts", type=int, default=1_000, help="at most as many as actors")
     parser.add_argument("--history", choices=["shared", "unique", "loops"], default="shared")
     parser.add_argument("--partitions", type=int, default=0)
     parser.add_argument("--rate", type=float, default=100.0, help="events a second meanwhile")
     parser.add_argument("--sample", type=int, default=10_000)
     parser.add_argument("--plot", type=Path, default=Path("bench-migrate.svg"))
     options = parser.parse_args()
+    if options.actors < 100:
+        parser.error(f"{options.actors} actors are too few to measure: 100 or more")
+    if not 1 <= options.cohorts <= options.actors:
+        parser.error(f"{options.cohorts} cohorts are not between 1 and {options.actors}")
+    if options.partitions != 0 and not 2 <= options.partitions <= MOST:
+        parser.error(f"{options.partitions} partitions are neither 0 nor between 2 and {MOST}")
     console = Console(stderr=True)
     runs = []
     sizes = sorted({max(100, options.actors // part) for part in (100, 10, 1)})

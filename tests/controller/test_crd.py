@@ -1,6 +1,7 @@
 """The CustomResourceDefinition and the code speak of the same fields."""
 
 import copy
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,11 @@ def test_the_fields_and_choices_of_spec_are_those_of_the_manifest(schema: Any) -
         assert set(choices["enum"]) == {member.value for member in kind}
 
 
-def many(count: int) -> Preview:
+def many(count: int, character: str = "x") -> Preview:
     """A preview of ever so many kinds, each with a long name."""
-    name = canonical("x" * 200).decode()
+    name = canonical(character * 200).decode()
     moves = [(Move(name, name, tuple(f"E{n}" for n in range(20))), n) for n in range(count)]
-    stays = [(StayKind(name, Reason.NEEDS_RESCUE, "y" * 5_000), n) for n in range(count)]
+    stays = [(StayKind(name, Reason.NEEDS_RESCUE, character * 5_000), n) for n in range(count)]
     return Preview(PreviewId("0" * 32), tuple(moves), tuple(stays))
 
 
@@ -116,6 +117,21 @@ def test_every_status_fits_the_schema_and_stays_small(schema: Any, outcome: Outc
     assert len(canonical(document)) < 64 * 1024
 
 
+@pytest.mark.parametrize("character", ["\x01", "<", "&", '"', "\\", "\u2028", "é", "😀"])
+def test_a_status_stays_small_however_its_text_is_escaped(character: str) -> None:
+    preview = many(10_000, character)
+    unseen = PreviewChanged(PreviewId("0" * 32), tuple(move for move, _ in preview.moves))
+    finding = Finding("code", "/" + character * 5_000, character * 5_000)
+    for standing in (unseen, Invalid((finding,) * 1_000)):
+        outcome = Outcome(standing, MachineName("m"), (finding,) * 1_000, preview, NOW, bytes(32))
+        document = status(outcome, generation=1, previous=None, now=NOW)
+        # As the API server writes it, in Go: it escapes what could end a script in a page.
+        written = json.dumps(document, ensure_ascii=False)
+        for escaped in "<>&\u2028\u2029":
+            written = written.replace(escaped, f"\\u{ord(escaped):04x}")
+        assert len(written.encode()) < 64 * 1024
+
+
 def test_what_is_left_out_of_a_status_is_counted() -> None:
     outcome = Outcome(AwaitingApproval(None), MachineName("m"), preview=many(MAX_ROWS + 2))
     preview: Any = status(outcome, generation=None, previous=None, now=NOW)["preview"]
@@ -129,4 +145,4 @@ def test_a_detail_is_cut() -> None:
     outcome = Outcome(AwaitingApproval(None), MachineName("m"), preview=many(1))
     preview = status(outcome, generation=None, previous=None, now=NOW)["preview"]
     stays: Any = preview["stays"] if isinstance(preview, dict) else []
-    assert len(stays[0]["detail"]) == MAX_TEXT
+    assert len(stays[0]["detail"].encode()) == MAX_TEXT

@@ -59,3 +59,38 @@ async def test_partitioning_is_refused_where_it_cannot_be_done(world: World) -> 
     await partition(world.database, 2)
     with pytest.raises(PartitioningRefused, match="already"):
         await partition(world.database, 2)
+
+
+BELONGINGS = (
+    "select relname, pg_get_userbyid(relowner), relacl::text, obj_description(oid, 'pg_class') from pg_class"
+    " where oid in ('actor'::regclass, 'event'::regclass, 'ignored_event'::regclass) order by 1"
+)
+
+
+async def test_tables_keep_their_owner_and_what_others_may_do_with_them(
+    world: World, database_url: str
+) -> None:
+    """Also where somebody else spreads them, who may do everything."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for role in ("owner", "reader"):
+            connection.execute(f"create role {role}_of_spread".encode())
+        connection.execute("alter table statekeep.actor owner to owner_of_spread")
+        connection.execute("grant select on statekeep.actor to reader_of_spread with grant option")
+        connection.execute("grant select (seq) on statekeep.event to public")
+        columns = (
+            "select attname, attacl::text from pg_attribute"
+            " where attrelid = 'event'::regclass and attacl is not null"
+        )
+        kept = [await world.rows(query) for query in (BELONGINGS, columns)]
+        await partition(world.database, 3)
+        assert [await world.rows(query) for query in (BELONGINGS, columns)] == kept
+        assert "reader_of_spread=r*" in str(kept[0])
+        assert len(kept[1]) == 1
+        owners = (
+            "select distinct pg_get_userbyid(relowner) from pg_class"
+            " where relname like 'actor%' and relkind in ('r', 'p')"
+        )
+        assert [tuple(row) for row in await world.rows(owners)] == [("owner_of_spread",)]
+        for role in ("owner", "reader"):
+            connection.execute(f"drop owned by {role}_of_spread cascade".encode())
+            connection.execute(f"drop role {role}_of_spread".encode())

@@ -4,8 +4,11 @@ They follow kstatus: ``Ready`` sums up, ``Reconciling`` and ``Stalled`` say who 
 message says what to do, down to the annotation to commit.
 """
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import assert_never
 
 from statekeep.controller.manifest.findings import quoted
@@ -23,6 +26,7 @@ from statekeep.controller.standing import (
     Reinterpreted,
 )
 from statekeep.engine.ids import PreviewId
+from statekeep.engine.json import JsonValue
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.store.deployments import Deployment
 
@@ -246,7 +250,7 @@ def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
     room = MAX_LIST_BYTES
     for item in items:
         text = cut(item, MAX_ITEM_BYTES)
-        room -= len(text.encode()) + 2
+        room -= json_size(text) + len("; ")
         if room < 0:
             break
         shown.append(text)
@@ -255,12 +259,29 @@ def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text, or as much of it as fits into so many bytes of UTF-8.
+    """Return a text, or as much of it as fits into so many bytes of JSON.
 
     >>> cut("häßlich", 8)
     'häß…'
     """
-    encoded = text.encode()
-    if len(encoded) <= most:
+    begin = text[: most + 1]  # more characters never fit
+    if json_size(begin) <= most:
         return text
-    return encoded[: most - len("…".encode())].decode(errors="ignore") + "…"
+    room = most - len("…".encode())
+    end = next(n for n, so_far in enumerate(accumulate(map(json_size, begin))) if so_far > room)
+    return text[:end] + "…"
+
+
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
+
+
+def json_size(value: JsonValue) -> int:
+    """Return the bytes of a value as the API server keeps it, a text without its quotes: it escapes more than it must.
+
+    >>> json_size("a<b"), json_size(["ä"])
+    (8, 6)
+    """
+    written = json.dumps(value, ensure_ascii=False)
+    escaped = sum(len("\\u003c") - len(char.encode()) for char in _ESCAPED.findall(written))
+    quotes = 2 if isinstance(value, str) else 0
+    return len(written.encode()) + escaped - quotes

@@ -3,11 +3,10 @@
 Lists are bounded: the largest rows, and how much the rest amounts to.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from statekeep.controller.conditions import conditions
+from statekeep.controller.conditions import conditions, cut, json_size
 from statekeep.controller.reconcile import Outcome
 from statekeep.controller.standing import (
     Applied,
@@ -32,7 +31,7 @@ MAX_LIST_BYTES = 12 * 1024
 """Bytes of JSON of one such list, so that the whole stays under 64 KB whatever the names."""
 
 MAX_TEXT = 500
-"""Characters of one detail, or of one finding."""
+"""Bytes of one detail, or of one finding."""
 
 
 def status(
@@ -76,9 +75,9 @@ def status(
     if outcome.machine is not None:
         document["machine"] = outcome.machine
     if isinstance(outcome.standing, Invalid):
-        document["errors"] = _bounded([_finding(f) for f in outcome.standing.findings], MAX_ROWS)
+        document["errors"] = _bounded(map(_finding, outcome.standing.findings[:MAX_ROWS]))
     if outcome.warnings:
-        document["warnings"] = _bounded([_finding(f) for f in outcome.warnings], MAX_ROWS)
+        document["warnings"] = _bounded(map(_finding, outcome.warnings[:MAX_ROWS]))
     if preview := _shown(outcome, previous or {}):
         document["preview"] = preview
     if isinstance(outcome.standing, Applied) and outcome.standing.deployment is not None:
@@ -165,16 +164,16 @@ def conditions_of(status: JsonObject) -> dict[str, JsonObject]:
 
 
 def _finding(finding: Finding) -> JsonObject:
-    pointer, message = finding.pointer[:MAX_TEXT], finding.message[:MAX_TEXT]
+    pointer, message = cut(finding.pointer, MAX_TEXT), cut(finding.message, MAX_TEXT)
     return {"code": finding.code, "pointer": pointer, "message": message}
 
 
-def _bounded(rows: Sequence[JsonObject], most: int) -> list[JsonValue]:
+def _bounded(rows: Iterable[JsonObject]) -> list[JsonValue]:
     """Return as many of the first rows as a status may hold."""
     kept: list[JsonValue] = []
     room = MAX_LIST_BYTES
-    for row in rows[:most]:
-        room -= len(json.dumps(row, ensure_ascii=False).encode())
+    for row in rows:
+        room -= json_size(row)
         if room < 0:
             break
         kept.append(row)
@@ -196,8 +195,8 @@ def preview_document(outcome: Outcome) -> JsonObject:
 
 def preview_counts(preview: Preview, most: int = MAX_ROWS) -> JsonObject:
     """Return the counts, the largest kinds of move and of stay, and what the rest amounts to."""
-    moves = _bounded([_move(move, actors) for move, actors in preview.moves], most)
-    stays = _bounded([_stay(kind, actors) for kind, actors in preview.stays], most)
+    moves = _bounded(_move(move, actors) for move, actors in preview.moves[:most])
+    stays = _bounded(_stay(kind, actors) for kind, actors in preview.stays[:most])
     document: JsonObject = {
         "actors": {
             "evaluated": preview.evaluated,
@@ -230,7 +229,7 @@ def _stay(kind: StayKind, actors: int) -> JsonObject:
     return {
         "state": state_label(kind.source),
         "reason": kind.reason.value,
-        "detail": kind.detail[:MAX_TEXT],
+        "detail": cut(kind.detail, MAX_TEXT),
         "actors": actors,
     }
 

@@ -53,7 +53,7 @@ async def partition(database: Database, number: int) -> None:
 
 
 async def _spread(connection: AsyncConnection, table: str, column: str, number: int) -> None:
-    """Write one table anew, with its keys, indexes and triggers."""
+    """Write one table anew, with its keys, indexes and triggers, its owner and what others may do with it."""
     name, new = f"statekeep.{table}", f"statekeep.{table}_new"
     target = {"target": name}
     made = [
@@ -62,6 +62,8 @@ async def _spread(connection: AsyncConnection, table: str, column: str, number: 
     ]
     made += [row.definition for row in await connection.execute(_SQL["indexes"], target)]
     made += [row.definition for row in await connection.execute(_SQL["triggers"], target)]
+    made += [row.definition for row in await connection.execute(_SQL["grants"], target)]
+    owner = (await connection.execute(_SQL["owner"], target)).scalar_one()
     like = "including all excluding indexes"
     options = (await connection.execute(_SQL["options"], target)).scalar_one()
     await _run(connection, f"create table {new} (like {name} {like}) partition by hash ({column})")
@@ -74,6 +76,8 @@ async def _spread(connection: AsyncConnection, table: str, column: str, number: 
     await _run(connection, f"insert into {new} table {name}")
     await _run(connection, f"drop table {name}")
     await _run(connection, f"alter table {new} rename to {table}")
+    for one in (name, *(f"{name}_{remainder}" for remainder in range(number))):
+        await _run(connection, f"alter table {one} owner to {owner}")
     for statement in made:
         await _run(connection, statement)
 

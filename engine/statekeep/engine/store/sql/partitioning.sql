@@ -36,3 +36,26 @@ select pg_get_triggerdef(oid) as definition
   from pg_trigger
  where tgrelid = cast(:target as regclass) and not tgisinternal
  order by definition;
+
+-- :name owner
+select quote_ident(pg_get_userbyid(c.relowner)) from pg_class c where c.oid = cast(:target as regclass);
+
+-- :name grants
+-- What was allowed to whom, and what the table says of itself.
+with allowed as (
+  select a.grantee, a.privilege_type, a.is_grantable, '' as columns
+    from pg_class c, aclexplode(c.relacl) a
+   where c.oid = cast(:target as regclass)
+   union all
+  select a.grantee, a.privilege_type, a.is_grantable, ' (' || quote_ident(k.attname) || ')'
+    from pg_attribute k, aclexplode(k.attacl) a
+   where k.attrelid = cast(:target as regclass) and not k.attisdropped
+)
+select 'grant ' || g.privilege_type || g.columns || ' on ' || cast(:target as text) || ' to '
+       || case g.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(g.grantee)) end
+       || case when g.is_grantable then ' with grant option' else '' end as definition
+  from allowed g
+ union all
+select 'comment on table ' || cast(:target as text) || ' is ' || quote_literal(obj_description(c.oid, 'pg_class'))
+  from pg_class c
+ where c.oid = cast(:target as regclass) and obj_description(c.oid, 'pg_class') is not null;
