@@ -23,7 +23,6 @@ from statekeep.controller.reconcile import Outcome, reconcile
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy
-from statekeep.engine.store import secret
 from statekeep.engine.store.database import Database, connect
 from statekeep.engine.store.keyring import KeyRing
 
@@ -87,7 +86,7 @@ class Site:
         return (await self._cursors()).read(self.namespace, cursor, Any)
 
     async def _cursors(self) -> Cursors:
-        return Cursors(await self.database.read(secret.of_cursors))
+        return await Cursors(self.database).ready()
 
     async def get(self, path: str, **query: str | int) -> Reply:
         return await self.call("GET", path, params=query)

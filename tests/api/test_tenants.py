@@ -96,7 +96,7 @@ async def test_a_cursor_of_another_shows_nothing_of_theirs(site: Site, other: Si
     cursors = re.findall(r'"cursor":"([^"]+)"', told.raw.decode())
     for cursor in cursors[:3]:
         mine = await site.get("/v1/changes", follow="false", after=cursor)
-        assert (mine.status, mine.kind) == (422, "invalid")
+        assert (mine.status, mine.kind) == (410, "cursor-gone")
 
 
 async def test_what_another_does_cannot_be_counted(site: Site, other: Site) -> None:

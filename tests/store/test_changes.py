@@ -375,7 +375,7 @@ async def test_a_mark_names_its_change_and_no_other(world: World, database_url: 
 BEFORE = """
 drop table statekeep.spawn;
 alter table statekeep.event drop column position;
-alter table statekeep.deployment drop column position;
+alter table statekeep.deployment drop column position cascade;
 drop sequence statekeep.change_position;
 """
 """Back to the revision before; the triggers and indexes of the columns go with them."""

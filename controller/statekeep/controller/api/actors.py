@@ -132,7 +132,8 @@ async def index(request: web.Request) -> web.Response:
         done=None if query.status is UNSET else query.status == "done",
     )
     limit, shared = query.limit, state(request)
-    after = shared.cursors.read(selection.namespace, query.cursor, tuple[scalars.ActorId])
+    cursors = await shared.cursors.ready()
+    after = cursors.read(selection.namespace, query.cursor, tuple[scalars.ActorId])
     found = await shared.database.read(
         lambda connection: actors.select(
             connection,
@@ -145,7 +146,7 @@ async def index(request: web.Request) -> web.Response:
     return requests.json_response(
         bodies.ActorsResponse(
             actors=[shown(shared, actor) for actor in found[:limit]],
-            next_cursor=shared.cursors.write(selection.namespace, found[limit - 1].id)
+            next_cursor=cursors.write(selection.namespace, found[limit - 1].id)
             if len(found) > limit
             else UNSET,
         )
@@ -160,7 +161,8 @@ async def history(request: web.Request) -> web.Response:
     page = requests.query(request, queries.Page)
     actor = await _actor(request)
     namespace, shared = requests.namespace(request), state(request)
-    after = shared.cursors.read(namespace, page.cursor, tuple[scalars.RowId])
+    cursors = await shared.cursors.ready()
+    after = cursors.read(namespace, page.cursor, tuple[scalars.RowId])
     found = await shared.database.read(
         lambda connection: actors.log(
             connection,
@@ -176,7 +178,7 @@ async def history(request: web.Request) -> web.Response:
         bodies.HistoryResponse(
             id=actor.id,
             events=events,
-            next_cursor=UNSET if found.is_last else shared.cursors.write(namespace, events[-1].seq),
+            next_cursor=UNSET if found.is_last else cursors.write(namespace, events[-1].seq),
         )
     )
 
@@ -203,7 +205,8 @@ async def decisions(request: web.Request) -> web.Response:
     """
     page = requests.query(request, queries.Page)
     namespace, shared = requests.namespace(request), state(request)
-    after = shared.cursors.read(namespace, page.cursor, tuple[scalars.RowId])
+    cursors = await shared.cursors.ready()
+    after = cursors.read(namespace, page.cursor, tuple[scalars.RowId])
     actor = await _actor(request)
     explained = await shared.database.read(
         lambda connection: audit.decisions(connection, shared.catalogue, actor.key)
@@ -214,7 +217,7 @@ async def decisions(request: web.Request) -> web.Response:
     return requests.json_response(
         bodies.DecisionsResponse(
             decisions=[decision(one) for one in shown],
-            next_cursor=shared.cursors.write(namespace, shown[-1].deployment)
+            next_cursor=cursors.write(namespace, shown[-1].deployment)
             if len(rest) > len(shown)
             else UNSET,
         )

@@ -23,7 +23,7 @@ from statekeep.controller.api.state import STATE, State
 from statekeep.controller.api.waits import Waits
 from statekeep.controller.probes import METRICS_TYPE
 from statekeep.engine.ids import Namespace
-from statekeep.engine.store import processing, secret
+from statekeep.engine.store import processing
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
 
@@ -131,7 +131,7 @@ async def _serving(
     batcher = Batcher(attempt, process, waits)
     app[STATE] = State(
         database,
-        Cursors(await database.read(secret.of_cursors)),
+        Cursors(database),
         catalogue,
         attempt,
         process,

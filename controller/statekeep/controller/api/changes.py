@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.controller.api import bodies, queries, requests
 from statekeep.controller.api.actors import place, standing, utc
 from statekeep.controller.api.authorization import renew
+from statekeep.controller.api.cursors import Cursors, Foreign
 from statekeep.controller.api.feed import Crowded, Follower, Rewound
 from statekeep.controller.api.problems import Problem, invalid, logged
 from statekeep.controller.api.queries import CHANGE_KINDS as KINDS
@@ -72,7 +73,8 @@ async def follow(request: web.Request) -> web.StreamResponse:
     Server-Sent Events where `Accept` asks for them. Keep the `cursor` of the last line and come back with it as
     `after`: the answer goes on behind it. A bookmark breaks a silence; the server ends a long answer now and then.
     """
-    wish, shared = _wish(request), state(request)
+    shared = state(request)
+    wish = _wish(request, await shared.cursors.ready())
     try:
         async with shared.feed.following(wish.namespace) as follower:
             start, end = await _bounds(shared, wish)
@@ -98,14 +100,15 @@ async def follow(request: web.Request) -> web.StreamResponse:
         ) from error
 
 
-def _wish(request: web.Request) -> _Wish:
+def _wish(request: web.Request, cursors: Cursors) -> _Wish:
     query = requests.query(request, queries.ChangeFilter)
     kinds = KINDS if query.kinds is UNSET else query.kinds.split(",")
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise invalid(f"kinds: {unknown[0][:20]!r} is none of {', '.join(KINDS)}")
+    namespace = requests.namespace(request)
     return _Wish(
-        namespace=requests.namespace(request),
-        after=_place(request, request.headers.get("Last-Event-ID") or query.after),
+        namespace=namespace,
+        after=_place(cursors, namespace, request.headers.get("Last-Event-ID") or query.after),
         machine=None if query.machine is UNSET else query.machine,
         kinds=frozenset(kinds),
         stays=query.follow,
@@ -113,12 +116,13 @@ def _wish(request: web.Request) -> _Wish:
     )
 
 
-def _place(request: web.Request, cursor: str | UnsetType) -> _Place | None:
+def _place(cursors: Cursors, namespace: Namespace, cursor: str | UnsetType) -> _Place | None:
     if cursor == NOW:
         return None
-    numbers = state(request).cursors.read(
-        requests.namespace(request), cursor, tuple[RowId, RowId, str | None]
-    )
+    try:
+        numbers = cursors.read(namespace, cursor, tuple[RowId, RowId, str | None])
+    except Foreign as error:
+        raise _gone() from error
     if numbers is None:
         return _Place(BEGINNING)
     position, check, actor = numbers
@@ -148,8 +152,9 @@ def _gone() -> Problem:
     return Problem(
         HTTPStatus.GONE,
         "cursor-gone",
-        "the database no longer holds the change that this cursor names: it was put back to an older "
-        "state. Begin anew: read a cursor with ?after=now&follow=false, then list the actors",
+        "the database does not hold the change that this cursor names: it was put back to an older "
+        "state, or the cursor is of another one, or of another namespace. Begin anew: read a cursor "
+        "with ?after=now&follow=false, then list the actors",
     )
 
 

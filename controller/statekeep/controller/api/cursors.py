@@ -5,6 +5,7 @@ place always has the same cursor.
 """
 
 import base64
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -12,17 +13,43 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from msgspec import UNSET, UnsetType
 
-from statekeep.controller.api.problems import invalid
+from statekeep.controller.api.problems import Problem, invalid
 from statekeep.engine.ids import Namespace
+from statekeep.engine.store import secret
+from statekeep.engine.store.database import Database
+
+_TAG_BYTES = 16
+
+_UNKNOWN = "the cursor is not one that this API gave out"
 
 T = TypeVar("T")
+
+
+class Foreign(Problem):
+    """The cursor was given out by another database, or to another namespace, or by nobody."""
 
 
 class Cursors:
     """Writes and reads cursors (AES-SIV, RFC 5297)."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._cipher = AESSIV(secret)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: AESSIV | None = None
+
+    async def ready(self) -> "Cursors":
+        """Return these, once they know their secret: it is asked for when somebody needs it first.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if self._known is None:
+            self._known = AESSIV(await self._database.read(secret.of_cursors))
+        return self
+
+    @property
+    def _cipher(self) -> AESSIV:
+        assert self._known is not None
+        return self._known
 
     def write(self, namespace: Namespace, *position: str | int | None) -> str:
         """Return the cursor of a place."""
@@ -33,14 +60,18 @@ class Cursors:
         """Return the place that a cursor stands for; ``None`` where there is no cursor.
 
         Raises:
-            Problem: it is none of ours, or of another list, or of another namespace.
+            Foreign: it cannot be opened here.
+            Problem: it is no cursor, or one of another list.
         """
         if cursor is UNSET:
             return None
         try:
             sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
-            return msgspec.json.decode(
-                self._cipher.decrypt(sealed, [namespace.encode()]), type=kind
-            )
-        except (ValueError, InvalidTag, msgspec.MsgspecError) as error:
-            raise invalid("the cursor is not one that this API gave out here") from error
+            if len(sealed) <= _TAG_BYTES:
+                raise invalid(_UNKNOWN)
+            opened = self._cipher.decrypt(sealed, [namespace.encode()])
+            return msgspec.json.decode(opened, type=kind)
+        except InvalidTag as error:
+            raise Foreign(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", _UNKNOWN) from error
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise invalid(_UNKNOWN) from error

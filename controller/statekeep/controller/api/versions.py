@@ -53,7 +53,8 @@ async def index(request: web.Request) -> web.Response:
     query = requests.query(request, queries.VersionFilter)
     namespace, limit = requests.namespace(request), query.limit
     held = state(request)
-    after = held.cursors.read(namespace, query.cursor, tuple[scalars.RowId])
+    cursors = await held.cursors.ready()
+    after = cursors.read(namespace, query.cursor, tuple[scalars.RowId])
 
     async def work(connection: AsyncConnection) -> version_bodies.VersionsResponse:
         reading = Reading(held.catalogue)
@@ -69,7 +70,7 @@ async def index(request: web.Request) -> web.Response:
         reading.end()
         return version_bodies.VersionsResponse(
             versions=shown,
-            next_cursor=held.cursors.write(namespace, found[limit - 1].id)
+            next_cursor=cursors.write(namespace, found[limit - 1].id)
             if len(found) > limit
             else UNSET,
         )
@@ -158,8 +159,9 @@ async def preview(request: web.Request) -> web.Response:
     query = requests.query(request, queries.PreviewPages)
     namespace, limit = requests.namespace(request), query.limit
     shared = state(request)
+    cursors = await shared.cursors.ready()
     places = {
-        side: shared.cursors.read(namespace, cursor, tuple[scalars.ActorId])
+        side: cursors.read(namespace, cursor, tuple[scalars.ActorId])
         for side, cursor in (("migrate", query.migrate_cursor), ("stay", query.stay_cursor))
     }
 
@@ -169,9 +171,7 @@ async def preview(request: web.Request) -> web.Response:
             raise invalid(f"parentId: version {body.parent_id} is not applied in this namespace")
         everything = await decided(connection, version, parent)
         pages = {
-            side: await _page(
-                connection, shared.cursors, parent, _those(everything, side), place, limit
-            )
+            side: await _page(connection, cursors, parent, _those(everything, side), place, limit)
             for side, place in places.items()
         }
         lost = lost_events(version.machine, await versions.lineage(connection, parent))
@@ -279,7 +279,7 @@ async def decisions(request: web.Request) -> web.Response:
     raw = request.match_info["id"]
     number = int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 9 else 0
     namespace, limit, shared = requests.namespace(request), query.limit, state(request)
-    cursors = shared.cursors
+    cursors = await shared.cursors.ready()
 
     async def work(connection: AsyncConnection) -> bodies.DecisionsResponse:
         found = await deployments.by_number(connection, namespace, number)
