@@ -43,7 +43,7 @@ async def spawn(request: web.Request) -> web.Response:
     """
     wish = _wish(request, await requests.body(request, bodies.SpawnRequest))
     shared = state(request)
-    result = await shared.waits.through(
+    result: Spawned | Taken | KeyReused = await shared.waits.through(
         partial(spawning.attempt, shared.database, shared.catalogue, wish),
         partial(spawning.spawn, shared.database, shared.catalogue, wish),
     )

@@ -14,11 +14,10 @@ from statekeep.controller.api import bodies, cloudevents, requests
 from statekeep.controller.api.actors import standing
 from statekeep.controller.api.admission import PLACE, overloaded
 from statekeep.controller.api.authorization import renew
-from statekeep.controller.api.batcher import MAX_BATCH, Overloaded
+from statekeep.controller.api.batcher import MAX_BATCH, Overloaded, Process
 from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import state
-from statekeep.controller.api.waits import MAX_PAUSE_S, PAUSE_S
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.statechart.events import refusal
@@ -220,19 +219,23 @@ class _Submission:
 
     async def _outcomes(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Process events in a turn of the namespace; those whose machine is held wait without one."""
-        outcomes = await self._attempt(events)
-        done = {n: one for n, one in enumerate(outcomes) if not isinstance(one, Busy)}
-        pause_s = PAUSE_S
-        while left := [n for n in range(len(events)) if n not in done]:
-            held = [events[n] for n in left]
-            found: Sequence[Attempt] = await self._state.waits.again(
-                partial(self._attempt, held), partial(self._state.process, held), pause_s
-            )
-            done |= {
-                n: one for n, one in zip(left, found, strict=True) if not isinstance(one, Busy)
-            }
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
-        return [done[n] for n in range(len(events))]
+        done: dict[int, Outcome] = {}
+
+        async def go_on(process: Process[Attempt]) -> dict[int, Outcome] | Busy:
+            left = [number for number in range(len(events)) if number not in done]
+            outcomes = await process([events[number] for number in left])
+            busy = None
+            for number, outcome in zip(left, outcomes, strict=True):
+                if isinstance(outcome, Busy):
+                    busy = outcome
+                else:
+                    done[number] = outcome
+            return busy or done
+
+        await self._state.waits.through(
+            partial(go_on, self._attempt), partial(go_on, self._state.process)
+        )
+        return [done[number] for number in range(len(events))]
 
     async def _attempt(self, events: Sequence[Event]) -> Sequence[Attempt]:
         async with self._state.bulk.turn(self._namespace):

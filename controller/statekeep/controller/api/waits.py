@@ -43,7 +43,7 @@ class Waits:
         async with self._free:
             return await insist()
 
-    async def through(self, attempt: Act[R | Busy], insist: Act[R]) -> R:
+    async def through(self, attempt: Act[R | Busy], insist: Act[R | Busy]) -> R:
         """Do something, however long its machine is held."""
         result = await attempt()
         pause_s = PAUSE_S
