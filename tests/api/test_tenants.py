@@ -168,26 +168,23 @@ def test_the_places_of_one_namespace_are_not_all_places(size: int, most: int) ->
     one, another = Namespace("one"), Namespace("another")
     with ExitStack() as held:
         for _ in range(most):
-            place = held.enter_context(admission.admitted(size))
-            held.enter_context(admission.shared(one, place))
-        with (
-            admission.admitted(size) as place,
-            pytest.raises(Problem),
-            admission.shared(one, place),
-        ):
-            pass
-        with admission.admitted(size) as place, admission.shared(another, place):
-            pass
-    with admission.admitted(size) as place, admission.shared(one, place):
-        pass
+            admission.share(one, held.enter_context(admission.admit(size)))
+        with admission.admit(size) as place:
+            with pytest.raises(Problem):
+                admission.share(one, place)
+            admission.share(another, place)
+    with admission.admit(size) as place:
+        admission.share(one, place)
 
 
 def test_what_was_not_announced_counts_as_it_arrives() -> None:
     admission = Admission(Metrics())
     one, another = Namespace("one"), Namespace("another")
-    with admission.admitted(0) as large, admission.shared(one, large):
+    with admission.admit(0) as large:
+        admission.share(one, large)
         large.hold(MOST_BYTES_OF_ONE - 10)
-        with admission.admitted(0) as small, admission.shared(one, small):
+        with admission.admit(0) as small:
+            admission.share(one, small)
             small.hold(10)
             with pytest.raises(Problem, match="too many requests"):
                 small.hold(11)
@@ -195,9 +192,11 @@ def test_what_was_not_announced_counts_as_it_arrives() -> None:
             large.hold(MOST_BYTES_OF_ONE - 5)
             with pytest.raises(Problem, match="too many requests"):
                 large.hold(MOST_BYTES_OF_ONE)
-        with admission.admitted(0) as foreign, admission.shared(another, foreign):
+        with admission.admit(0) as foreign:
+            admission.share(another, foreign)
             foreign.hold(MOST_BYTES_OF_ONE)
-    with admission.admitted(0) as small, admission.shared(one, small):
+    with admission.admit(0) as small:
+        admission.share(one, small)
         small.hold(MOST_BYTES_OF_ONE)
 
 

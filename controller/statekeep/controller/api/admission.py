@@ -5,10 +5,12 @@ length nobody has announced counts as what is held of it, from one moment to the
 next to nothing, however long it lasts.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+from weakref import WeakValueDictionary
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
@@ -33,7 +35,7 @@ MOST_BYTES_OF_ONE = MAX_BYTES // 2
 RETRY_AFTER_S = 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class _Room:
     """What is being answered of some requests."""
 
@@ -47,36 +49,34 @@ class _Room:
 
 
 class Place:
-    """What one request holds: of the process, and of its namespace's share once it is known whose it is."""
+    """What one request holds: of the process, and of its namespace's share once it is known whose it is.
 
-    __slots__ = ("_announced", "_metrics", "_rooms", "_size")
+    A context, which gives all of it back at its end.
+    """
 
-    def __init__(self, metrics: Metrics, announced: int) -> None:
-        self._metrics = metrics
+    __slots__ = ("_announced", "_left", "_refusal", "_rooms", "_size")
+
+    def __init__(
+        self, announced: int, refusal: Callable[[], Problem], left: Callable[[], None]
+    ) -> None:
+        self._announced = announced
+        self._size = announced
+        self._refusal = refusal
+        self._left = left
         self._rooms: list[tuple[_Room, int]] = []
         """With the bytes that each has for all."""
 
-        self._announced = announced
-        self._size = announced
-
-    @contextmanager
-    def taken(self, room: _Room, max_requests: int, max_size: int) -> Iterator[None]:
-        """Hold a place in a room.
+    def take(self, room: _Room, max_requests: int, max_size: int) -> None:
+        """Hold a place in a room, too.
 
         Raises:
             Problem: there is none.
         """
         if room.requests >= max_requests or not room.fits(self._size, max_size):
-            raise self._refused()
+            raise self._refusal()
         room.requests += 1
         room.size += self._size
         self._rooms.append((room, max_size))
-        try:
-            yield
-        finally:
-            self._rooms.pop()
-            room.requests -= 1
-            room.size -= self._size
 
     def hold(self, size: int) -> None:
         """Say how many bytes of the body are held now; what was announced stays held.
@@ -85,17 +85,29 @@ class Place:
             Problem: there is no room for so many.
         """
         size = max(size, self._announced)
+        if size == self._size:
+            return
         if size > self._size and not all(
             room.fits(size, max_size, held=self._size) for room, max_size in self._rooms
         ):
-            raise self._refused()
+            raise self._refusal()
         for room, _ in self._rooms:
             room.size += size - self._size
         self._size = size
 
-    def _refused(self) -> Problem:
-        self._metrics.refused.inc()
-        return overloaded()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for room, _ in self._rooms:
+            room.requests -= 1
+            room.size -= self._size
+        self._left()
 
 
 PLACE = web.RequestKey("place", Place)
@@ -107,37 +119,34 @@ class Admission:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._all = _Room()
-        self._shares: dict[Namespace, _Room] = {}
+        self._shares: WeakValueDictionary[Namespace, _Room] = WeakValueDictionary()
+        """Of the namespaces whose requests are being answered."""
 
-    @contextmanager
-    def admitted(self, size: int) -> Iterator[Place]:
-        """Hold a place for a request with a body of so many bytes.
+    def admit(self, size: int) -> Place:
+        """Return a place for a request with a body of so many bytes.
 
         Raises:
             Problem: there is no room.
         """
-        place = Place(self._metrics, size)
-        with place.taken(self._all, MAX_REQUESTS, MAX_BYTES):
-            self._metrics.in_flight.inc()
-            try:
-                yield place
-            finally:
-                self._metrics.in_flight.dec()
+        place = Place(size, self._refused, self._metrics.in_flight.dec)
+        place.take(self._all, MAX_REQUESTS, MAX_BYTES)
+        self._metrics.in_flight.inc()
+        return place
 
-    @contextmanager
-    def shared(self, namespace: Namespace, place: Place) -> Iterator[None]:
+    def share(self, namespace: Namespace, place: Place) -> None:
         """Count a place as one of a namespace's share, once it is known whose request it is.
 
         Raises:
             Problem: the namespace has had its share.
         """
-        share = self._shares.setdefault(namespace, _Room())
-        try:
-            with place.taken(share, MOST_OF_ONE, MOST_BYTES_OF_ONE):
-                yield
-        finally:
-            if not share.requests:
-                self._shares.pop(namespace, None)
+        share = self._shares.get(namespace)
+        if share is None:
+            share = self._shares[namespace] = _Room()
+        place.take(share, MOST_OF_ONE, MOST_BYTES_OF_ONE)
+
+    def _refused(self) -> Problem:
+        self._metrics.refused.inc()
+        return overloaded()
 
 
 def announced(request: web.Request, biggest: int) -> int:
@@ -170,7 +179,7 @@ def middleware(admission: Admission, biggest: int) -> Middleware:
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith("/v1/"):
             return await handler(request)
-        with admission.admitted(announced(request, biggest)) as place:
+        with admission.admit(announced(request, biggest)) as place:
             request[PLACE] = place
             return await handler(request)
 

@@ -70,11 +70,12 @@ def create(
         access_log: which requests are written down.
     """
     metrics = metrics or Metrics()
+    traces = tracing if tracing is not None and tracing.is_wanted() else None
     places = Admission(metrics)
     app = web.Application(
         middlewares=[
             observation.middleware(metrics, access_log),
-            *([tracing.middleware] if tracing else []),
+            *([traces.middleware] if traces else []),
             problems.middleware,
             admission.middleware(places, MAX_BODY_BYTES),
         ],
@@ -82,9 +83,8 @@ def create(
     )
     app[requests.DEFAULT_NAMESPACE] = namespace
     app[authorization.GUARDS] = guards
-    app.cleanup_ctx.append(partial(_serving, database, metrics))
+    app.cleanup_ctx.append(partial(_serving, database, metrics, traces))
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.append(observation.note_stream)
     if exposes_metrics:
         app.router.add_get("/metrics", partial(_metrics, metrics))
     for probe in PROBES:
@@ -105,8 +105,8 @@ def create(
 def _held_to_contract(route: Route, places: Admission) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         requests.admit(request, route.contract)
-        with places.shared(requests.namespace(request), request[admission.PLACE]):
-            return await route.handler(request)
+        places.share(requests.namespace(request), request[admission.PLACE])
+        return await route.handler(request)
 
     return handler
 
@@ -117,13 +117,13 @@ async def _metrics(metrics: Metrics, _: web.Request) -> web.Response:
 
 
 async def _serving(
-    database: Database, metrics: Metrics, app: web.Application
+    database: Database, metrics: Metrics, traces: ModuleType | None, app: web.Application
 ) -> AsyncIterator[None]:
     """Hold what the handlers share while the application serves; drain it afterwards."""
     catalogue = Catalogue()
 
     def watched(process: Process[A]) -> Process[A]:
-        return observation.counting(tracing.traced(process) if tracing else process, metrics)
+        return observation.counting(traces.traced(process) if traces else process, metrics)
 
     attempt = watched(partial(processing.attempt, database, catalogue))
     process = watched(partial(processing.process, database, catalogue))

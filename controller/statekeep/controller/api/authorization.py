@@ -5,7 +5,7 @@ never depends on what there is behind the door. A route that is not registered t
 and the description of the API are.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -25,19 +25,19 @@ OPEN: Mapping[Mode, Guard] = MappingProxyType({})
 
 GUARDS = web.AppKey("guards", Mapping[Mode, Guard])
 
-_RENEW: web.RequestKey[Callable[[], Awaitable[None]]] = web.RequestKey("renew")
+_RIGHT: web.RequestKey[tuple[str, str]] = web.RequestKey("right")
+"""The verb and the resource that a route is about."""
+
 _CALLER: web.RequestKey[Caller] = web.RequestKey("caller")
 
 
 def guarded(verb: str, resource: str, handler: Handler) -> Handler:
     """Return the handler behind the door."""
+    right = (verb, resource)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        async def admit() -> None:
-            await _admit(request, verb, resource)
-
-        await admit()
-        request[_RENEW] = admit
+        request[_RIGHT] = right
+        await _admit(request)
         return await handler(request)
 
     return answer
@@ -49,7 +49,7 @@ async def renew(request: web.Request) -> None:
     Raises:
         Problem: the caller may not go on.
     """
-    await request[_RENEW]()
+    await _admit(request)
 
 
 async def may(request: web.Request, verb: str, resource: str, name: str) -> bool:
@@ -61,11 +61,12 @@ async def may(request: web.Request, verb: str, resource: str, name: str) -> bool
     return await caller.objection(question) is None
 
 
-async def _admit(request: web.Request, verb: str, resource: str) -> None:
+async def _admit(request: web.Request) -> None:
     guards = request.app[GUARDS]
     request[requests.OWN_NAMESPACE] = None
     if not guards:
         return
+    verb, resource = request[_RIGHT]
     caller = await _caller(request, guards)
     request[_CALLER] = caller
     request[requests.OWN_NAMESPACE] = caller.namespace

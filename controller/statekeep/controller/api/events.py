@@ -16,6 +16,7 @@ from statekeep.controller.api.admission import PLACE, overloaded
 from statekeep.controller.api.authorization import renew
 from statekeep.controller.api.batcher import MAX_BATCH, Overloaded, Process
 from statekeep.controller.api.contract import NDJSON
+from statekeep.controller.api.observation import note_stream
 from statekeep.controller.api.problems import Problem, invalid, logged, missing, translated
 from statekeep.controller.api.state import state
 from statekeep.engine.errors import StoreUnavailable
@@ -141,6 +142,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     """
     submission = _Submission(request, _batch_event)
     response = web.StreamResponse(headers={"Content-Type": NDJSON})
+    note_stream(request)
     await response.prepare(request)
     try:
         async for lines in _lines(request):

@@ -46,6 +46,7 @@ def middleware(metrics: Metrics, access_log: AccessLog) -> Middleware:
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         status = CALLER_GONE  # or the server stops, and breaks the request off
+        request[_IS_STREAM] = False
         try:
             response = await handler(request)
             status = response.status
@@ -54,7 +55,7 @@ def middleware(metrics: Metrics, access_log: AccessLog) -> Middleware:
             raise
         finally:
             seconds = time.perf_counter() - began
-            is_timed = _IS_STREAM not in request
+            is_timed = not request[_IS_STREAM]
             metrics.answered(
                 request.method, route_of(request), status, seconds if is_timed else None
             )
@@ -68,10 +69,9 @@ def middleware(metrics: Metrics, access_log: AccessLog) -> Middleware:
     return observe
 
 
-async def note_stream(request: web.Request, response: web.StreamResponse) -> None:
-    """Remember, when the head of an answer is sent, that what follows is not there yet."""
-    if not isinstance(response, web.Response):
-        request[_IS_STREAM] = True
+def note_stream(request: web.Request) -> None:
+    """Remember that the head of an answer is sent before what follows is there."""
+    request[_IS_STREAM] = True
 
 
 def route_of(request: web.Request) -> str:

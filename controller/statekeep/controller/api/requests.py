@@ -79,9 +79,11 @@ def query(request: web.Request, kind: type[P]) -> P:
 
 def _read_query(request: web.Request, kind: type[P]) -> P:
     """Return a query as a value; a parameter that is unknown or there twice must not go unnoticed."""
+    if "?" not in request.raw_path:
+        return kind()
     types = _types(kind)
     values: dict[str, str | int | bool] = {}
-    for name, raw in request.query.items() if "?" in request.raw_path else ():
+    for name, raw in request.query.items():
         if name not in types:
             known = ", ".join(sorted(types)) or "none"
             raise invalid(f"unknown query parameter {name}; known: {known}")
@@ -139,8 +141,10 @@ async def json_body(request: web.Request) -> bytes:
 async def whole_body(request: web.Request) -> bytes:
     """Return the body, once all of it is there."""
     place = request[PLACE]
-    if request.content.is_eof():
-        body = await request.read()
+    if request.content.is_eof():  # all of it is there, as it mostly is
+        body = request.content.read_nowait()
+        if len(body) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size)
         place.hold(len(body))
         return body
     arrived = bytearray()

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from statekeep.controller.api.contract import NDJSON
+from statekeep.controller.api.observation import note_stream
 
 SSE = "text/event-stream"
 
@@ -48,6 +49,7 @@ class Stream:
 
     async def open(self) -> None:
         """Send the status and the headers; from now on an error can only be the last line."""
+        note_stream(self._request)
         await self._response.prepare(self._request)
         self._written_at = _now()
         if self._is_sse:
