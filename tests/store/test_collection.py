@@ -104,11 +104,11 @@ async def test_a_stale_edge_costs_a_process_no_other_edge_that_it_knows(world: W
     await world.spawn("b", "v1")
     await world.spawn("w", "w1", "START")
     [at] = await world.rows(
-        "select e.cohort_id, m.epoch from edge e join cohort c on c.id = e.cohort_id"
+        "select c.id, m.epoch from cohort c join history h on h.id = c.history_id"
         " join version v on v.id = c.version_id join machine m on m.id = v.machine_id"
-        " where v.name = 'w1' and e.event_type = 'START'"
+        " where v.name = 'w1' and h.parent_id is null"
     )
-    known = (at.cohort_id, at.epoch, "START")
+    known = (at.id, at.epoch, "START")
     assert world.catalogue.edges.find(known) is not None
     await collection.collect(world.database)
     assert (await world.answered("b", "START")).configuration.label == "fee"

@@ -288,20 +288,26 @@ class Watched(Catalogue):
         return await super().version(connection, version_id)
 
 
-async def test_an_edge_is_filled_in_once_and_then_needs_no_interpreter(world: World) -> None:
+async def test_an_edge_that_is_taken_again_is_stored_and_then_needs_no_interpreter(
+    world: World,
+) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("first", "v1", "START", "PAY")
+    assert await world.count("edge") == 0
     assert not (await world.answered("first", "START")).handled
+    assert await world.count("edge") == 1
+    await World(world.database, Catalogue()).spawn("second", "v1", "START", "PAY")
     filled = await world.count("edge")
-    await world.spawn("second", "v1")
+    assert filled == 3
+    await world.spawn("third", "v1")
 
     watched = Watched()
     later = World(world.database, watched)
     for event_type, handled in [("START", True), ("PAY", True), ("START", False)]:
-        assert (await later.answered("second", event_type)).handled is handled
+        assert (await later.answered("third", event_type)).handled is handled
     assert watched.asked == 0
     assert await world.count("edge") == filled
-    await later.answered("second", "UPLOAD")
+    await later.answered("third", "UPLOAD")
     assert watched.asked == 1
 
 

@@ -1,7 +1,9 @@
-"""The automaton: what an event does to a cohort, computed once and stored.
+"""The automaton: what an event does to a cohort, computed and stored.
 
-From then on Postgres takes that step without any Python. A step that leads nowhere is stored too,
-but only for events that the machine knows: callers who make up event types must not fill a table.
+A step is stored when it is taken for the second time, to a history that is there already; from then on Postgres takes
+it without any Python. Most histories of some machines are those of one actor, and their steps are never taken again.
+A step that leads nowhere is stored at once, but only for events that the machine knows: callers who make up event
+types must not fill a table.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,8 +34,8 @@ Wanted = tuple[int, str]
 class Found:
     """Where events lead; nothing is known of cohorts that are not there."""
 
-    stored: Mapping[Wanted, Edge]
-    """Edges that are in the database, at the latest when this transaction commits."""
+    lasting: Mapping[Wanted, Edge]
+    """Edges between cohorts that are in the database, at the latest when this transaction commits."""
 
     passing: Mapping[Wanted, Edge]
     """Edges that lead nowhere, by events that the machine does not know."""
@@ -46,7 +48,7 @@ class Found:
 
     def __contains__(self, wanted: Wanted) -> bool:
         return any(
-            wanted in those for those in (self.stored, self.passing, self.unstable, self.refused)
+            wanted in those for those in (self.lasting, self.passing, self.unstable, self.refused)
         )
 
 
@@ -93,7 +95,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What the interpreter says of an edge that nobody has needed before."""
+    """What the interpreter says of an edge that is not stored."""
 
     wanted: Wanted
     version_id: int
@@ -116,7 +118,7 @@ class _Computed:
 async def find(
     connection: AsyncConnection, catalogue: Catalogue, wanted: Collection[Wanted]
 ) -> Found:
-    """Look the edges up; compute and store those that nobody has needed before.
+    """Look the edges up; compute those that are not stored.
 
     Args:
         connection: holds the locks of the machines, shared at least: an edge computed before a
@@ -136,7 +138,7 @@ async def find(
     at = [*(row.source for row in rows.values()), *targets.values()]
     places = await _places(connection, catalogue, at)
     return Found(
-        stored={
+        lasting={
             pair: Edge(places[rows[pair].source], target and places[target])
             for pair, target in targets.items()
         },
@@ -172,7 +174,7 @@ async def _look_up(
 async def _computed(
     connection: AsyncConnection, catalogue: Catalogue, rows: Sequence[_Row]
 ) -> _Computed:
-    """Ask the interpreter about the edges that nobody has needed before."""
+    """Ask the interpreter about the edges that are not stored."""
     new = _Computed()
     for row in rows:
         machine = (await catalogue.version(connection, row.version_id)).version.machine
@@ -207,10 +209,10 @@ async def _places(
 async def _store(
     connection: AsyncConnection, steps: Collection[_Step], nowhere: Collection[Wanted]
 ) -> Mapping[Wanted, _At | None]:
-    """Store new edges; return where they lead."""
+    """Store what new edges lead to, and those of them that have been gone along before; return where they lead."""
     if not steps and not nowhere:
         return {}
-    histories = await interning.histories(connection, {s.history for s in steps})
+    histories, known = await interning.histories(connection, {s.history for s in steps})
     configurations = await interning.configurations(
         connection, {(s.version_id, s.configuration) for s in steps}
     )
@@ -227,6 +229,7 @@ async def _store(
     for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
         cohort_id = cohorts[version_id, history_id]
         targets[s.wanted] = (cohort_id, history_id, configuration_id, s.history.fingerprint)
-    ids = {wanted: target and target[0] for wanted, target in targets.items()}
+    again = [*nowhere, *(s.wanted for s in steps if s.history.fingerprint in known)]
+    ids = {wanted: (target := targets[wanted]) and target[0] for wanted in again}
     await interning.edges(connection, ids)
     return targets

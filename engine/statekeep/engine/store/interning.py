@@ -36,10 +36,10 @@ class NewHistory:
 
 async def histories(
     connection: AsyncConnection, wanted: Collection[NewHistory]
-) -> Mapping[bytes, int]:
-    """Return the ids of the histories, by fingerprint."""
+) -> tuple[Mapping[bytes, int], Collection[bytes]]:
+    """Return the ids of the histories, by fingerprint, and the fingerprints of those that were there before."""
     if not wanted:
-        return {}
+        return {}, ()
     fingerprints = [history.fingerprint for history in wanted]
     rows = {
         "parents": [history.parent_id for history in wanted],
@@ -49,11 +49,12 @@ async def histories(
     }
     [inserted] = await exchange(connection, (_SQL["insert_histories"], rows))
     ids = {fingerprint: id_ for id_, fingerprint in inserted}
-    if missing := [fingerprint for fingerprint in fingerprints if fingerprint not in ids]:
-        keys = {"fingerprints": missing}
+    known = {fingerprint for fingerprint in fingerprints if fingerprint not in ids}
+    if known:
+        keys = {"fingerprints": list(known)}
         [found] = await exchange(connection, (_SQL["find_histories"], keys))
         ids |= {fingerprint: id_ for id_, fingerprint in found}
-    return ids
+    return ids, known
 
 
 async def configurations(
@@ -120,6 +121,8 @@ async def cohorts(
 
 async def edges(connection: AsyncConnection, wanted: Mapping[tuple[int, str], int | None]) -> None:
     """Have an edge for each (cohort id, event type): to the cohort of that id, or nowhere."""
+    if not wanted:
+        return
     rows = {
         "cohorts": [cohort_id for cohort_id, _ in wanted],
         "types": [event_type for _, event_type in wanted],

@@ -150,13 +150,13 @@ class _Batch:
         self.trusted: set[EdgeKey] = set()
         """The edges that it went along because this process knew them."""
 
-        self._stored: dict[EdgeKey, Edge] = {}
+        self._lasting: dict[EdgeKey, Edge] = {}
         self._passing: dict[EdgeKey, Edge] = {}
         self._busy: dict[UUID, Busy] = {}
 
     async def run(self, connection: AsyncConnection) -> list[Attempt]:
         """Gather under the locks, decide, act."""
-        self._stored.clear()  # a transaction that lost a race is run again
+        self._lasting.clear()  # a transaction that lost a race is run again
         self._passing.clear()
         self._busy.clear()
         walks = await self._lock(connection)
@@ -174,7 +174,7 @@ class _Batch:
 
     def keep_edges(self) -> None:
         """Let later batches use what this one has found, now that it is committed."""
-        for key, edge in self._stored.items():
+        for key, edge in self._lasting.items():
             self._catalogue.edges.keep(key, edge)
 
     async def _lock(self, connection: AsyncConnection) -> list[Walk]:
@@ -255,7 +255,7 @@ class _Batch:
                 return
             epochs = {wanted: walk.epoch for walk, wanted in stopped}
             found = await edges.find(connection, self._catalogue, epochs.keys())
-            for kept, new in ((self._stored, found.stored), (self._passing, found.passing)):
+            for kept, new in ((self._lasting, found.lasting), (self._passing, found.passing)):
                 for wanted, edge in new.items():
                     kept[wanted[0], epochs[wanted], wanted[1]] = edge
             ends |= {w: Unstable(at.configuration.label) for w, at in found.unstable.items()}
@@ -269,7 +269,7 @@ class _Batch:
         known = self._catalogue.edges.find(key) if self._trusts_known else None
         if known is not None:
             self.trusted.add(key)
-        return known or self._stored.get(key) or self._passing.get(key)
+        return known or self._lasting.get(key) or self._passing.get(key)
 
     async def _write(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:
         """Append to the log, move the actors, remember what was ignored; and commit."""
