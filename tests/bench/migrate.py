@@ -40,12 +40,12 @@ from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.decision import Migrate
 from statekeep.engine.routing.policy import MigrationPolicy
 from statekeep.engine.routing.preview import Preview
+from statekeep.engine.routing.replay import Walk
 from statekeep.engine.routing.version import read_version
 from statekeep.engine.store import (
-    actors,
     audit,
     deployments,
-    populations,
+    passengers,
     previews,
     processing,
     spawning,
@@ -207,28 +207,27 @@ class Bench:
         self.result["preview_page_max_s"] = await self.preview_pages()
 
     async def preview_pages(self) -> float:
-        """Name the actors that would move, a page from here and there; return the slowest one's seconds."""
+        """Name the actors that would move, a page from here and there; return the slowest one's seconds.
 
-        async def work(connection: AsyncConnection) -> float:
-            found = await versions.find(connection, Namespace(NAMESPACE), VersionName("v1"))
-            target = await versions.find(connection, Namespace(NAMESPACE), VersionName("v2"))
-            assert found is not None
-            assert target is not None
-            everything = await populations.decided(connection, target.version, found)
-            places = [
-                (one.cohort.history_id, one.cohort.configuration_id)
-                for one in everything
-                if isinstance(one.decision, Migrate)
-            ]
-            times = []
-            for after in ("", "a3", "a6", "a98"):
-                page = actors.select_cohorts(
-                    connection, found, places, after=ActorId(after), limit=1000
+        Each page begins with nothing, as a request with a cursor does.
+        """
+        times = []
+        for after in ("a0", "a3", "a6", "a98"):
+
+            async def page(connection: AsyncConnection, after: str = after) -> passengers.Page:
+                found = await versions.find(connection, Namespace(NAMESPACE), VersionName("v1"))
+                target = await versions.find(connection, Namespace(NAMESPACE), VersionName("v2"))
+                assert found is not None
+                assert target is not None
+                walk = Walk(target.version)
+                return await passengers.page(
+                    connection, walk, found, Migrate, after=ActorId(after), limit=1000
                 )
-                times.append((await clocked(page))[0])
-            return max(times)
 
-        return await self.database.read(work)
+            seconds, found = await clocked(self.database.read(page))
+            assert found.passengers
+            times.append(seconds)
+        return max(times)
 
     async def preview(self, name: str, parent: str) -> Preview:
         async def work(connection: AsyncConnection) -> Preview:
