@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.api.conftest import Site
 from tests.api.definitions import COUNTER, LOAN_1, LOAN_2
 
@@ -146,6 +147,30 @@ async def test_a_preview_names_everybody_though_its_pages_are_short(
     )  # of those who have begun nobody would
     assert first["actors"]["wouldMigrate"] == 5
     assert await _sides(site, limit) == wanted
+
+
+async def test_a_page_behind_a_cursor_counts_nobody_and_reads_no_other_histories(
+    site: Site,
+) -> None:
+    await _crowd(site)
+    asked: list[str] = []
+
+    def note(*event: Any) -> None:
+        asked.append(event[2])
+
+    engine = site.database.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        first = (await site.post(PREVIEWS, V2, params={"limit": 1})).body["migration"]
+        assert any("count(*)" in one for one in asked)
+        assert any("where c.version_id" in one for one in asked)
+        asked.clear()
+        query = {"limit": 1, "stayCursor": first["wouldStay"]["nextCursor"]}
+        assert (await site.post(PREVIEWS, V2, params=query)).status == 200
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert any("limit" in one for one in asked)
+    assert not any("count(*)" in one or "where c.version_id" in one for one in asked)
 
 
 async def test_both_lists_of_a_preview_are_turned_at_once(site: Site) -> None:
