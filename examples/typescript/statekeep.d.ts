@@ -216,6 +216,8 @@ export interface paths {
          * Preview a version
          * @description It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is
          *     stored. `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
+         *     A page may hold fewer actors than `limit`, even none, and there be more: the last one has no `nextCursor`. With a
+         *     cursor the answer holds the next page of its list and nothing else; the rest was in the first answer.
          */
         post: operations["previewVersion"];
         delete?: never;
@@ -233,7 +235,9 @@ export interface paths {
         };
         /**
          * Read a deployment's decisions
-         * @description By cohort, which is all actors with one history, or actor by actor.
+         * @description By cohort, which is all actors with one history, or actor by actor. A page may hold fewer than `limit`,
+         *     even none, and there be more, where it met decisions that concerned nobody, or actors that were elsewhere or came
+         *     later: the last one has no `nextCursor`.
          */
         get: operations["getDeploymentDecisions"];
         put?: never;
@@ -365,7 +369,7 @@ export interface components {
         ActorsResponse: {
             /** @description In the order of their ids; without their contexts. */
             actors: components["schemas"]["ActorResponse"][];
-            /** @description There is more: ask again with this as the cursor. Absent on the last page. */
+            /** @description There may be more: ask again with this as the cursor. Absent on the last page. */
             nextCursor?: string;
         };
         /** @description Where an actor stood when an event had been processed. */
@@ -486,9 +490,9 @@ export interface components {
         };
         /** @description A page of decisions. */
         DecisionsResponse: {
-            /** @description An actor's oldest first; a deployment's by cohort, or by actor id. */
+            /** @description An actor's oldest first; a deployment's by cohort, or by actor id, where there may be fewer than `limit`, even none, on any page. */
             decisions: components["schemas"]["DecisionResponse"][];
-            /** @description There is more: ask again with this as the cursor. Absent on the last page. */
+            /** @description There may be more: ask again with this as the cursor. Absent on the last page. */
             nextCursor?: string;
         };
         /** @description A version was applied; the actors that it moved come next. */
@@ -551,7 +555,7 @@ export interface components {
             id: string;
             /** @description Oldest first. */
             events: components["schemas"]["LoggedResponse"][];
-            /** @description There is more: ask again with this as the cursor. Absent on the last page. */
+            /** @description There may be more: ask again with this as the cursor. Absent on the last page. */
             nextCursor?: string;
         };
         /** @description A state that was active when its history state's parent was left. */
@@ -582,10 +586,10 @@ export interface components {
             /** @description Why the payload does not open; then it is left out. */
             dataError?: string;
         };
-        /** @description Who would move and who would not. */
+        /** @description Who would move and who would not: both lists, or those whose cursors were given. */
         MigrationPreview: {
-            wouldMigrate: components["schemas"]["PassengerPage"];
-            wouldStay: components["schemas"]["PassengerPage"];
+            wouldMigrate?: components["schemas"]["PassengerPage"];
+            wouldStay?: components["schemas"]["PassengerPage"];
         };
         /** @description How a version migrates actors, as in a manifest. */
         MigrationRequest: {
@@ -657,11 +661,11 @@ export interface components {
             /** @description The reason as a sentence, with what it depends on. */
             detail?: string;
         };
-        /** @description A page of the actors that would move, or would stay. */
+        /** @description A page of the actors that would move, or would stay. Only the last one has no `nextCursor`. */
         PassengerPage: {
-            /** @description In the order of their ids. */
+            /** @description In the order of their ids; there may be fewer than `limit`, even none, on any page. */
             actors: components["schemas"]["Passenger"][];
-            /** @description There is more: ask again with this as the cursor. Absent on the last page. */
+            /** @description There may be more: ask again with this as the cursor. Absent on the last page. */
             nextCursor?: string;
         };
         /** @description A version and a state of it. */
@@ -694,23 +698,23 @@ export interface components {
             /** @description An XState v5 machine config: up to 1 MB, 10,000 states, 100 levels. */
             definition: Record<string, unknown>;
         };
-        /** @description What deploying a version would do now, actor by actor. */
+        /** @description What deploying a version would do now, actor by actor; with a cursor only `migration`, a page of a list. */
         PreviewResponse: {
             /** @description A digest of the version and of the kinds of move that the preview showed. Approving it approves these, and nothing else. */
-            id: string;
+            id?: string;
             /** @description The annotation that approves it, as a line of YAML. */
-            approve: string;
-            actors: components["schemas"]["PreviewCounts"];
+            approve?: string;
+            actors?: components["schemas"]["PreviewCounts"];
             /** @description Most actors first. */
-            moves: components["schemas"]["MoveCount"][];
+            moves?: components["schemas"]["MoveCount"][];
             /** @description Most actors first. */
-            stays: components["schemas"]["StayCount"][];
+            stays?: components["schemas"]["StayCount"][];
             moreMoves?: components["schemas"]["RestCount"];
             moreStays?: components["schemas"]["RestCount"];
             /** @description The fingerprint of the history path, if that has no wildcards. */
             prefixHash?: string;
             /** @description What is legal but will surprise. */
-            warnings: components["schemas"]["WarningResponse"][];
+            warnings?: components["schemas"]["WarningResponse"][];
             migration: components["schemas"]["MigrationPreview"];
         };
         /** @description What deploying a version would do now, by kinds of move and of stay. */
@@ -850,7 +854,7 @@ export interface components {
         VersionsResponse: {
             /** @description Oldest first; without definitions, previews and migrations. */
             versions: components["schemas"]["VersionResponse"][];
-            /** @description There is more: ask again with this as the cursor. Absent on the last page. */
+            /** @description There may be more: ask again with this as the cursor. Absent on the last page. */
             nextCursor?: string;
         };
         /** @description Something legal that will surprise. */
@@ -2233,9 +2237,9 @@ export interface operations {
                  * @example 10
                  */
                 limit?: number;
-                /** @description The `nextCursor` of `migration.wouldMigrate`. */
+                /** @description The `nextCursor` of `migration.wouldMigrate`: that list's next page. */
                 migrateCursor?: string;
-                /** @description The `nextCursor` of `migration.wouldStay`. */
+                /** @description The `nextCursor` of `migration.wouldStay`: that list's next page. */
                 stayCursor?: string;
             };
             header?: never;

@@ -152,15 +152,12 @@ async def test_the_same_names_with_the_same_fate_stay_apart(site: Site, other: S
     ):
         join = "&" if "?" in path else "?"
         first = await site.get(under(site.namespace, path.format(mine)) + join + "limit=1")
-        cursor = first.body.get("nextCursor")
-        if cursor is None:
-            assert "actors=true" not in path, "one cohort has one page"
-            continue
+        cursor = first.body["nextCursor"]
         paged = f"{path.format(theirs)}{join}cursor={cursor}"
         assert (await site.get(under(other.namespace, paged))).status == 422
         found = (await site.get(under(site.namespace, paged))).body[key]
         everything = (await site.get(under(site.namespace, path.format(mine)))).body[key]
-        assert found == everything[1:]
+        assert first.body[key] + found == everything
 
 
 async def test_an_id_with_a_slash_reaches_into_no_other_namespace(site: Site, other: Site) -> None:

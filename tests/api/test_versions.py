@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.api.conftest import Site
 from tests.api.definitions import COUNTER, LOAN_1, LOAN_2
 
 from statekeep.engine.routing.policy import MigrationPolicy, UnhandledEvents
+from statekeep.engine.store import passengers
 
 PREVIEWS = "/v1/previews"
 V2 = {"id": "v2", "parentId": "v1", "historyPath": ["START", "PAY"], "definition": LOAN_2}
@@ -104,8 +106,11 @@ async def _sides(site: Site, limit: int) -> dict[str, list[Any]]:
     for side, cursor in (("wouldMigrate", "migrateCursor"), ("wouldStay", "stayCursor")):
         query: dict[str, str | int] = {"limit": limit}
         while True:
-            page = (await site.post(PREVIEWS, V2, params=query)).body["migration"][side]
+            answer = (await site.post(PREVIEWS, V2, params=query)).body
+            page = answer["migration"][side]
             assert len(page["actors"]) <= limit
+            if cursor in query:
+                assert answer == {"migration": {side: page}}
             sides[side] += page["actors"]
             if "nextCursor" not in page:
                 break
@@ -125,6 +130,64 @@ async def test_a_preview_names_everybody_once_on_one_side(site: Site, limit: int
     assert {one["to"] for one in sides["wouldMigrate"]} == {"income"}
     assert {one["reason"] for one in sides["wouldStay"] if one["id"].startswith("stuck")} == {
         "NeedsRescue"
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 4, 1_000])
+async def test_a_preview_names_everybody_though_its_pages_are_short(
+    site: Site, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    await _crowd(site)
+    wanted = await _sides(site, 1_000)
+    monkeypatch.setattr(passengers, "ACTORS", 3)
+    first = (await site.post(PREVIEWS, V2, params={"limit": limit})).body
+    assert first["migration"]["wouldMigrate"].keys() == {"actors", "nextCursor"}
+    assert (
+        first["migration"]["wouldMigrate"]["actors"] == []
+    )  # of those who have begun nobody would
+    assert first["actors"]["wouldMigrate"] == 5
+    assert await _sides(site, limit) == wanted
+
+
+async def test_a_page_behind_a_cursor_counts_nobody_and_reads_no_other_histories(
+    site: Site,
+) -> None:
+    await _crowd(site)
+    asked: list[str] = []
+
+    def note(*event: Any) -> None:
+        asked.append(event[2])
+
+    engine = site.database.engine.sync_engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        first = (await site.post(PREVIEWS, V2, params={"limit": 1})).body["migration"]
+        assert any("count(*)" in one for one in asked)
+        assert any("where c.version_id" in one for one in asked)
+        asked.clear()
+        query = {"limit": 1, "stayCursor": first["wouldStay"]["nextCursor"]}
+        assert (await site.post(PREVIEWS, V2, params=query)).status == 200
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert any("limit" in one for one in asked)
+    assert not any("count(*)" in one or "where c.version_id" in one for one in asked)
+
+
+async def test_both_lists_of_a_preview_are_turned_at_once(site: Site) -> None:
+    await _crowd(site)
+    first = (await site.post(PREVIEWS, V2, params={"limit": 3})).body["migration"]
+    cursors = {
+        "migrateCursor": first["wouldMigrate"]["nextCursor"],
+        "stayCursor": first["wouldStay"]["nextCursor"],
+    }
+    second = (await site.post(PREVIEWS, V2, params={"limit": 3, **cursors})).body
+    assert second.keys() == {"migration"}
+    names = {
+        side: [one["id"] for one in page["actors"]] for side, page in second["migration"].items()
+    }
+    assert names == {
+        "wouldMigrate": ["paid-3", "paid-4"],
+        "wouldStay": ["stuck-0", "stuck-1", "waived-0"],
     }
 
 

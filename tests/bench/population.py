@@ -146,6 +146,7 @@ class Filling:
                     for n, p in enumerate(lives)
                 ),
             )
+            self._copy(connection, "spawn (actor_key)", actors, ((key(n),) for n in range(actors)))
             self._copy(
                 connection,
                 "event (actor_key, seq, history_id, configuration_id, epoch, at)",
@@ -193,18 +194,18 @@ class Filling:
         )
 
     def _events(self, lives: Iterable[Place]) -> Iterator[tuple[object, ...]]:
+        """Yield each actor's events in their order, in which they get their positions in the feed."""
         for number, life in enumerate(lives):
-            actor, place = key(number), life
-            while place.parent_id is not None:
-                yield (
-                    actor,
-                    place.depth,
-                    place.id,
-                    self._configurations[place.configuration],
-                    0,
-                    AT,
-                )
-                place = self._order[place.parent_id - 1]
+            actor = key(number)
+            for place in reversed(list(self._upwards(life))):
+                configuration = self._configurations[place.configuration]
+                yield actor, place.depth, place.id, configuration, 0, AT
+
+    def _upwards(self, place: Place) -> Iterator[Place]:
+        """Yield a history and all its beginnings but the empty one."""
+        while place.parent_id is not None:
+            yield place
+            place = self._order[place.parent_id - 1]
 
     def _copy(
         self,

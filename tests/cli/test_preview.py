@@ -19,6 +19,7 @@ from statekeep.controller.cli.calls import Server, calling
 from statekeep.controller.manifest.manifest import Manifest
 from statekeep.engine.ids import VersionName
 from statekeep.engine.json import JsonObject
+from statekeep.engine.store import passengers
 from statekeep.engine.store.database import Database
 
 Done = tuple[int, str, str]
@@ -112,8 +113,12 @@ async def test_json_is_what_the_api_answered(server: str) -> None:
     ]
 
 
-async def test_all_actors_are_paged_through(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("looked_at", [1, 3, 10_000])
+async def test_all_actors_are_paged_through_though_pages_may_be_empty(
+    server: str, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
     monkeypatch.setattr(preview, "PAGE", 1)
+    monkeypatch.setattr(passengers, "ACTORS", looked_at)
     body = preview.request(
         Manifest(
             name=VersionName("loan-2"),

@@ -50,9 +50,9 @@ def test_the_loan_story(house: House, client: Client) -> None:
     preview = client.preview(
         PreviewRequest(id="v2", parent_id="v1", history_path=["START", "PAY"], definition=LOAN_2)
     )
-    assert [(one.id, one.to) for one in preview.migration.would_migrate.actors] == [
-        ("alice", "income")
-    ]
+    moving = preview.migration.would_migrate
+    assert moving is not UNSET
+    assert [(one.id, one.to) for one in moving.actors] == [("alice", "income")]
     house.migrate()
     actor = client.actor("alice")
     assert (actor.version, actor.state) == ("v2", "income")
@@ -85,6 +85,24 @@ async def test_the_same_without_blocking(house: House) -> None:
         assert [one.id async for one in client.actors(state="fee")] == ["alice"]
         async with aclosing(client.changes(begin)) as changes:
             assert [(await anext(changes)).kind for _ in range(2)] == ["spawn", "event"]
+
+
+def test_the_pages_of_a_preview_are_turned_by_their_cursors(client: Client) -> None:
+    names = [f"a{number}" for number in range(5)]
+    for name in names:
+        client.spawn(name, version="v1")
+    wish = PreviewRequest(id="v2", parent_id="v1", definition=LOAN_2)
+    answer = client.preview(wish, limit=3)
+    assert answer.actors is not UNSET
+    assert answer.actors.would_migrate == 5
+    found: list[str] = []
+    while (page := answer.migration.would_migrate) is not UNSET:
+        found += [one.id for one in page.actors]
+        if page.next_cursor is UNSET:
+            break
+        answer = client.preview(wish, limit=3, migrate_cursor=page.next_cursor)
+        assert (answer.id, answer.migration.would_stay) == (UNSET, UNSET)
+    assert found == names
 
 
 def test_lists_are_walked_to_their_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,12 +201,12 @@ async def _deployment(world: World, model: Model, expected: ModelDeployment) -> 
     }
     agree(f"whom {name} concerned", await _by_actor(world, done.id), rulings)
     if expected.counted:
-        rows = await world.database.read(
+        page = await world.database.read(
             lambda connection: audit.of_deployment(
-                connection, world.catalogue, done.id, after=(0, 0), limit=1000
+                connection, world.catalogue, done.id, after=None, limit=1000
             )
         )
-        counted = {_shown(ruled(one)): number for _, one, number in rows}
+        counted = {_shown(ruled(one)): number for one, number in page.decisions}
         agree(f"the counts of {name}", counted, dict(Counter(map(_shown, rulings.values()))))
 
 

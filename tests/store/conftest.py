@@ -190,6 +190,12 @@ class World:
 
         return await self.database.read(work)
 
+    async def analyze(self) -> None:
+        """Let Postgres know how large the tables are, as it would by itself after a while."""
+        engine = self.database.engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql("analyze")
+
     async def count(self, table: str) -> int:
         """Return how many rows a table has."""
         [(number,)] = await self.rows(f"select count(*) from {table}")

@@ -269,6 +269,9 @@ class Calls:
     ) -> PreviewResponse:
         """Return what deploying a version would do now; the version need not exist, and nothing changes.
 
+        With a cursor the answer is the next page of that list: ``migration.would_migrate`` or ``migration.would_stay``
+        alone, of fewer actors than ``limit`` perhaps, even of none. Go on as long as it has a ``next_cursor``.
+
         Args:
             version: as in the ``spec`` of a manifest.
             limit: actors on a page of ``migration.would_migrate`` and of ``migration.would_stay``.

@@ -34,7 +34,9 @@ Outcome = Literal["Migrate", "Stay"]
 Detail = Annotated[str, Meta(description="The reason as a sentence, with what it depends on.")]
 NextCursor = Annotated[
     str,
-    Meta(description="There is more: ask again with this as the cursor. Absent on the last page."),
+    Meta(
+        description="There may be more: ask again with this as the cursor. Absent on the last page."
+    ),
 ]
 PrefixHash = Annotated[
     Fingerprint,
@@ -275,7 +277,10 @@ class DecisionsResponse(Response, kw_only=True):
 
     decisions: Annotated[
         list[DecisionResponse],
-        Meta(description="An actor's oldest first; a deployment's by cohort, or by actor id."),
+        Meta(
+            description="An actor's oldest first; a deployment's by cohort, or by actor id, where there may be fewer "
+            "than `limit`, even none, on any page."
+        ),
     ]
     next_cursor: NextCursor | UnsetType = UNSET
 

@@ -29,8 +29,8 @@ history. Your backend spawns actors, sends them events, reads `stateValue` from 
 
 - **Names** are camelCase, **times** are RFC 3339 in UTC, **errors** are problems (RFC 9457) whose `type` a program may
   go by.
-- **Lists** come in pages: ask again with `nextCursor` as the `cursor` while there is one. A query parameter that is not
-  known is refused.
+- **Lists** come in pages: ask again with `nextCursor` as the `cursor` while there is one, however short the page, which
+  may even be empty. A query parameter that is not known is refused.
 - **Retries are safe** with an `Idempotency-Key`: the same key with the same body returns the first answer, at the same
   moment too, and after a restart, and after a migration. With another body it is refused.
 - **Answers may grow**: ignore fields that you do not know.

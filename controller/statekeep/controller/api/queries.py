@@ -88,11 +88,19 @@ class PreviewPages(Parameters, kw_only=True):
 
     limit: Limit = DEFAULT_PAGE
     migrate_cursor: (
-        Annotated[Cursor, Meta(description="The `nextCursor` of `migration.wouldMigrate`.")]
+        Annotated[
+            Cursor,
+            Meta(
+                description="The `nextCursor` of `migration.wouldMigrate`: that list's next page."
+            ),
+        ]
         | UnsetType
     ) = UNSET
     stay_cursor: (
-        Annotated[Cursor, Meta(description="The `nextCursor` of `migration.wouldStay`.")]
+        Annotated[
+            Cursor,
+            Meta(description="The `nextCursor` of `migration.wouldStay`: that list's next page."),
+        ]
         | UnsetType
     ) = UNSET
 

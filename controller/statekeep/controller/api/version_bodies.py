@@ -106,14 +106,21 @@ class RestCount(Response, kw_only=True):
     actors: Annotated[int, Meta(description="Actors in them.", ge=0)]
 
 
+Approve = Annotated[str, Meta(description="The annotation that approves it, as a line of YAML.")]
+
+MoveCounts = Annotated[list[MoveCount], Meta(description="Most actors first.")]
+
+StayCounts = Annotated[list[StayCount], Meta(description="Most actors first.")]
+
+
 class PreviewSummary(Response, kw_only=True):
     """What deploying a version would do now, by kinds of move and of stay."""
 
     id: PreviewId
-    approve: Annotated[str, Meta(description="The annotation that approves it, as a line of YAML.")]
+    approve: Approve
     actors: PreviewCounts
-    moves: Annotated[list[MoveCount], Meta(description="Most actors first.")]
-    stays: Annotated[list[StayCount], Meta(description="Most actors first.")]
+    moves: MoveCounts
+    stays: StayCounts
     more_moves: RestCount | UnsetType = UNSET
     more_stays: RestCount | UnsetType = UNSET
 
@@ -182,17 +189,22 @@ class Passenger(Response, kw_only=True):
 
 
 class PassengerPage(Response, kw_only=True):
-    """A page of the actors that would move, or would stay."""
+    """A page of the actors that would move, or would stay. Only the last one has no `nextCursor`."""
 
-    actors: Annotated[list[Passenger], Meta(description="In the order of their ids.")]
+    actors: Annotated[
+        list[Passenger],
+        Meta(
+            description="In the order of their ids; there may be fewer than `limit`, even none, on any page."
+        ),
+    ]
     next_cursor: NextCursor | UnsetType = UNSET
 
 
 class MigrationPreview(Response, kw_only=True):
-    """Who would move and who would not."""
+    """Who would move and who would not: both lists, or those whose cursors were given."""
 
-    would_migrate: PassengerPage
-    would_stay: PassengerPage
+    would_migrate: PassengerPage | UnsetType = UNSET
+    would_stay: PassengerPage | UnsetType = UNSET
 
 
 class WarningResponse(Response, kw_only=True):
@@ -203,9 +215,19 @@ class WarningResponse(Response, kw_only=True):
     message: Annotated[str, Meta(description="What will surprise, and what to do about it.")]
 
 
-class PreviewResponse(PreviewSummary, kw_only=True):
-    """What deploying a version would do now, actor by actor."""
+class PreviewResponse(Response, kw_only=True):
+    """What deploying a version would do now, actor by actor; with a cursor only `migration`, a page of a list."""
 
+    id: PreviewId | UnsetType = UNSET
+    approve: Approve | UnsetType = UNSET
+    actors: PreviewCounts | UnsetType = UNSET
+    moves: MoveCounts | UnsetType = UNSET
+    stays: StayCounts | UnsetType = UNSET
+    more_moves: RestCount | UnsetType = UNSET
+    more_stays: RestCount | UnsetType = UNSET
     prefix_hash: PrefixHash | UnsetType = UNSET
-    warnings: Annotated[list[WarningResponse], Meta(description="What is legal but will surprise.")]
+    warnings: (
+        Annotated[list[WarningResponse], Meta(description="What is legal but will surprise.")]
+        | UnsetType
+    ) = UNSET
     migration: MigrationPreview

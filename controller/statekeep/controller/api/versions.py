@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -32,17 +31,26 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.preview import Preview, summarize
+from statekeep.engine.routing.replay import Walk
 from statekeep.engine.routing.version import Version, in_canonical_order, read_version
 from statekeep.engine.statechart.comparison import lost_events
 from statekeep.engine.statechart.validation import validate
-from statekeep.engine.store import actors, audit, deployments, takeover, versions
+from statekeep.engine.store import (
+    actors,
+    audit,
+    deployments,
+    passengers,
+    populations,
+    takeover,
+    versions,
+)
 from statekeep.engine.store.deployments import Deployment
-from statekeep.engine.store.populations import decided
 from statekeep.engine.store.previews import compute
 from statekeep.engine.store.takeover import Reading
 from statekeep.engine.store.versions import StoredVersion
 
-Side = Literal["migrate", "stay"]
+SIDES: Mapping[str, passengers.Outcome] = {"would_migrate": Migrate, "would_stay": Stay}
+"""The two lists of a preview, and what is decided of who is in them."""
 
 
 async def index(request: web.Request) -> web.Response:
@@ -154,28 +162,40 @@ async def preview(request: web.Request) -> web.Response:
 
     It need not exist. Computed by the function that migrates, so it is what deploying it now would do. Nothing is
     stored. `migration` lists the actors that would migrate and those that would stay, each list paged on its own.
+    A page may hold fewer actors than `limit`, even none, and there be more: the last one has no `nextCursor`. With a
+    cursor the answer holds the next page of its list and nothing else; the rest was in the first answer.
     """
     body = await requests.body(request, version_bodies.PreviewRequest)
     query = requests.query(request, queries.PreviewPages)
     namespace, limit = requests.namespace(request), query.limit
     shared = state(request)
     cursors = await shared.cursors.ready()
-    places = {
-        side: cursors.read(namespace, cursor, tuple[scalars.ActorId])
-        for side, cursor in (("migrate", query.migrate_cursor), ("stay", query.stay_cursor))
+    turned = {
+        side: ActorId(place[0])
+        for side, cursor in (
+            ("would_migrate", query.migrate_cursor),
+            ("would_stay", query.stay_cursor),
+        )
+        if (place := cursors.read(namespace, cursor, tuple[scalars.ActorId])) is not None
     }
 
     async def work(connection: AsyncConnection) -> version_bodies.PreviewResponse:
         parent = await versions.find(connection, namespace, VersionName(body.parent_id))
         if parent is None or not parent.is_applied:
             raise invalid(f"parentId: version {body.parent_id} is not applied in this namespace")
-        everything = await decided(connection, version, parent)
-        pages = {
-            side: await _page(connection, cursors, parent, _those(everything, side), place, limit)
-            for side, place in places.items()
-        }
+        if turned:
+            pages = await _pages(connection, Walk(version), parent, turned, limit)
+            return version_bodies.PreviewResponse(migration=_lists(pages, cursors, namespace))
+        walk = await populations.histories(connection, version, parent)
+        everything = await populations.decided(connection, walk, parent)
+        pages = await _pages(connection, walk, parent, dict.fromkeys(SIDES), limit)
         lost = lost_events(version.machine, await versions.lineage(connection, parent))
-        return _previewed(version, [*warnings, *lost], everything, pages)
+        return _previewed(
+            version,
+            [*warnings, *lost],
+            summarize(version, everything),
+            _lists(pages, cursors, namespace),
+        )
 
     async with shared.previews.turn(namespace):
         # A large definition takes a second, in which others want to be answered.
@@ -205,35 +225,31 @@ def _version(body: version_bodies.PreviewRequest) -> tuple[Version, Sequence[Fin
     return version, finding.warnings(findings)
 
 
-def _those(everything: Collection[Decided], side: str) -> dict[tuple[int, int], Decided]:
-    """Return the cohorts that move, or those that stay, by (history, configuration)."""
+async def _pages(
+    connection: AsyncConnection,
+    walk: Walk,
+    parent: StoredVersion,
+    places: Mapping[str, ActorId | None],
+    limit: int,
+) -> Mapping[str, passengers.Page]:
+    """Return a page of each list, the one behind its place."""
     return {
-        (one.cohort.history_id, one.cohort.configuration_id): one
-        for one in everything
-        if isinstance(one.decision, Migrate) == (side == "migrate")
+        side: await passengers.page(connection, walk, parent, SIDES[side], after=after, limit=limit)
+        for side, after in places.items()
     }
 
 
-async def _page(
-    connection: AsyncConnection,
-    cursors: Cursors,
-    parent: StoredVersion,
-    cohorts: dict[tuple[int, int], Decided],
-    after: tuple[str, ...] | None,
-    limit: int,
-) -> version_bodies.PassengerPage:
-    found = await actors.select_cohorts(
-        connection,
-        parent,
-        list(cohorts),
-        after=ActorId(after[0]) if after else None,
-        limit=limit + 1,
-    )
-    return version_bodies.PassengerPage(
-        actors=[_passenger(actor_id, cohorts[place]) for actor_id, place in found[:limit]],
-        next_cursor=cursors.write(parent.namespace, found[limit - 1][0])
-        if len(found) > limit
-        else UNSET,
+def _lists(
+    pages: Mapping[str, passengers.Page], cursors: Cursors, namespace: Namespace
+) -> version_bodies.MigrationPreview:
+    return version_bodies.MigrationPreview(
+        **{
+            side: version_bodies.PassengerPage(
+                actors=[_passenger(actor_id, one) for actor_id, one in page.passengers],
+                next_cursor=UNSET if page.last is None else cursors.write(namespace, page.last),
+            )
+            for side, page in pages.items()
+        }
     )
 
 
@@ -250,10 +266,10 @@ def _passenger(actor_id: ActorId, one: Decided) -> version_bodies.Passenger:
 def _previewed(
     version: Version,
     warnings: Sequence[Finding],
-    everything: Collection[Decided],
-    pages: dict[str, version_bodies.PassengerPage],
+    preview: Preview,
+    migration: version_bodies.MigrationPreview,
 ) -> version_bodies.PreviewResponse:
-    summary = _summary(summarize(version, everything))
+    summary = _summary(preview)
     prefix_hash = version.path.prefix_hash
     return version_bodies.PreviewResponse(
         **{field: getattr(summary, field) for field in summary.__struct_fields__},
@@ -264,16 +280,16 @@ def _previewed(
             )
             for f in warnings
         ],
-        migration=version_bodies.MigrationPreview(
-            would_migrate=pages["migrate"], would_stay=pages["stay"]
-        ),
+        migration=migration,
     )
 
 
 async def decisions(request: web.Request) -> web.Response:
     """Read a deployment's decisions.
 
-    By cohort, which is all actors with one history, or actor by actor.
+    By cohort, which is all actors with one history, or actor by actor. A page may hold fewer than `limit`,
+    even none, and there be more, where it met decisions that concerned nobody, or actors that were elsewhere or came
+    later: the last one has no `nextCursor`.
     """
     query = requests.query(request, queries.DecisionPage)
     raw = request.match_info["id"]
@@ -289,16 +305,13 @@ async def decisions(request: web.Request) -> web.Response:
         if query.actors:
             after = cursors.read(namespace, query.cursor, tuple[scalars.ActorId])
             return await _by_actor(connection, deployment_id, after, limit)
-        place = cursors.read(namespace, query.cursor, tuple[scalars.RowId, scalars.RowId]) or (0, 0)
-        rows = await audit.of_deployment(
-            connection, shared.catalogue, deployment_id, after=place, limit=limit + 1
+        place = cursors.read(namespace, query.cursor, tuple[scalars.RowId, scalars.RowId])
+        page = await audit.of_deployment(
+            connection, shared.catalogue, deployment_id, after=place, limit=limit
         )
-        last = rows[limit - 1][0] if len(rows) > limit else None
         return bodies.DecisionsResponse(
-            decisions=[actor_routes.decision(one, actors=count) for _, one, count in rows[:limit]],
-            next_cursor=UNSET
-            if last is None
-            else cursors.write(namespace, last.history_id, last.configuration_id),
+            decisions=[actor_routes.decision(one, actors=count) for one, count in page.decisions],
+            next_cursor=UNSET if page.last is None else cursors.write(namespace, *page.last),
         )
 
     async def _by_actor(

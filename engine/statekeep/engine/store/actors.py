@@ -14,10 +14,6 @@ from statekeep.engine.ids import ActorId, Fingerprint, MachineName, Namespace, V
 from statekeep.engine.json import JsonObject
 from statekeep.engine.store import schema
 from statekeep.engine.store.catalogue import Catalogue, StoredConfiguration
-from statekeep.engine.store.sql import statements
-from statekeep.engine.store.versions import StoredVersion
-
-_SQL = statements("routing.sql")
 
 
 def actor_key(namespace: Namespace, actor_id: ActorId) -> UUID:
@@ -120,35 +116,6 @@ async def select(
         if selection.done is not None:
             query = query.where(configuration.c.done == selection.done)
     return await _actors(connection, catalogue, query)
-
-
-async def select_cohorts(
-    connection: AsyncConnection,
-    version: StoredVersion,
-    places: Sequence[tuple[int, int]],
-    *,
-    after: ActorId | None,
-    limit: int,
-) -> Sequence[tuple[ActorId, tuple[int, int]]]:
-    """Return actors of a version in the order of their ids, with where each stands.
-
-    Args:
-        connection: on one snapshot with whatever named the places.
-        version: whose actors.
-        places: (history id, configuration id) of the cohorts that are asked for.
-        after: the last actor of the page before.
-        limit: actors at most.
-    """
-    keys = {
-        "machine_id": version.machine_id,
-        "version_id": version.id,
-        "histories": [history_id for history_id, _ in places],
-        "configurations": [configuration_id for _, configuration_id in places],
-        "after": after or "",
-        "limit": limit,
-    }
-    rows = await connection.execute(_SQL["select_cohorts"], keys)
-    return [(ActorId(row.id), (row.history_id, row.configuration_id)) for row in rows]
 
 
 async def _actors(

@@ -154,10 +154,10 @@ class ActorPage:
     """A page of a deployment's decisions by actor."""
 
     decisions: Sequence[tuple[ActorId, Explained]]
-    """Fewer than asked for where actors of the machine were on other versions."""
+    """Fewer than asked for, even none, where actors of the machine were on other versions or came later."""
 
     last: ActorId | None
-    """Where the next page begins; ``None`` on the last one."""
+    """The last actor that was looked at, behind whom the next page begins; ``None`` on the last one."""
 
 
 async def of_deployment_by_actor(
@@ -170,13 +170,21 @@ async def of_deployment_by_actor(
 ) -> ActorPage:
     """Return what a deployment decided of each actor, in the order of their ids.
 
-    A page costs a fixed number of statements, however many actors there are and have been.
+    A page costs a fixed number of statements, however many actors there are, have been and came later.
+
+    Args:
+        connection: any.
+        catalogue: for the names.
+        deployment_id: known to exist.
+        after: the ``last`` of the page before.
+        limit: actors of the machine that are looked at.
     """
     keys = {"deployment_id": deployment_id, "after": after or "", "limit": limit}
     rows = (await connection.execute(_SQL["actors_of_deployment"], keys)).all()
     deployments = await _until(connection, deployment_id)
     order = sorted((row.epoch, id_) for id_, row in deployments.items())
     made = await _rulings(connection, list(deployments), list({row.history_id for row in rows}))
+    # Of who came later no deployment up to this one says anything.
     final: dict[str, Ruling] = {}
     for row in rows:
         stood = Landmark(row.epoch, row.history_id, row.configuration_id)
@@ -194,38 +202,52 @@ def _show(chain: bytes | None) -> Fingerprint | None:
     return None if chain is None else show(chain)
 
 
+@dataclass(frozen=True, slots=True)
+class CohortPage:
+    """A page of a deployment's decisions by cohort."""
+
+    decisions: Sequence[tuple[Explained, int | None]]
+    """Each with its actors, ``None`` as long as they have not been counted; fewer than asked for, even none,
+    where decisions concerned nobody."""
+
+    last: tuple[int, int] | None
+    """(history id, configuration id) of the last decision that was looked at, behind which the next page begins;
+    ``None`` on the last one."""
+
+
 async def of_deployment(
     connection: AsyncConnection,
     catalogue: Catalogue,
     deployment_id: int,
     *,
-    after: tuple[int, int],
+    after: tuple[int, int] | None,
     limit: int,
-) -> Sequence[tuple[Ruling, Explained, int | None]]:
-    """Return (ruling, the same explained, actors) of a deployment, a page of cohorts at a time.
-
-    The actors are ``None`` as long as they have not been counted.
+) -> CohortPage:
+    """Return what a deployment decided of each cohort that somebody was in.
 
     Args:
         connection: any.
         catalogue: for the names.
         deployment_id: known to exist.
-        after: (history id, configuration id) of the last row of the page before; ``(0, 0)`` first.
-        limit: rows at most.
+        after: the ``last`` of the page before.
+        limit: decisions that are looked at.
     """
+    history_id, configuration_id = after or (0, 0)
     keys = {
         "deployment_id": deployment_id,
-        "after_history": after[0],
-        "after_configuration": after[1],
+        "after_history": history_id,
+        "after_configuration": configuration_id,
         "limit": limit,
     }
     rows = (await connection.execute(_SQL["decisions_of_deployment"], keys)).all()
-    rulings = [_ruling(row, deployment_id) for row in rows]
+    concerning = [row for row in rows if row.concerns]
     query = _DEPLOYMENTS.where(schema.deployment.c.id == deployment_id)
     deployments = {row.id: row for row in await connection.execute(query)}
+    rulings = [_ruling(row, deployment_id) for row in concerning]
     explained = await explain(connection, catalogue, rulings, deployments)
-    actors = [row.actors for row in rows]
-    return list(zip(rulings, explained, actors, strict=True))
+    decisions = [(one, row.actors) for row, one in zip(concerning, explained, strict=True)]
+    end = rows[-1] if len(rows) == limit else None
+    return CohortPage(decisions, end and (end.history_id, end.configuration_id))
 
 
 _DEPLOYMENTS = sa.select(

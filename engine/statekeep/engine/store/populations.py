@@ -1,6 +1,7 @@
 """Gathering what routing is asked about: the cohorts of a version and the tree of their histories."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,11 +20,16 @@ ROWS = 10_000
 
 
 async def decided(
-    connection: AsyncConnection, version: Version, parent: StoredVersion
+    connection: AsyncConnection, walk: Walk, parent: StoredVersion
 ) -> Sequence[Decided]:
-    """Return what ``version`` decides now of every cohort of its parent that has actors."""
+    """Return what a version decides now of every cohort of its parent that has actors.
+
+    Args:
+        connection: any.
+        walk: of that version, over what ``histories`` returned.
+        parent: whose cohorts.
+    """
     cohorts = await population(connection, parent)
-    walk = await histories(connection, version, parent)
     await learn(connection, walk, cohorts)
     return list(evaluate(walk, cohorts))
 
@@ -50,13 +56,13 @@ async def undecided(
 async def histories(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Walk:
     """Return a walk of ``version`` over the histories of all cohorts of its parent."""
     walk = Walk(version)
-    options = {"yield_per": ROWS}
-    keys = {"version_id": parent.id}
-    async with connection.stream(_SQL["ancestry"], keys, execution_options=options) as result:
-        async for part in result.partitions():
-            for id_, parent_id, event_type, depth in part:
-                walk.add(HistoryNode(id_, parent_id, event_type, depth))
+    await _add(connection, walk, _SQL["ancestry"], {"version_id": parent.id})
     return walk
+
+
+async def trace(connection: AsyncConnection, walk: Walk, histories: Collection[int]) -> None:
+    """Add these histories and all their beginnings, however much of them the walk knows."""
+    await _add(connection, walk, _SQL["ancestry_of"], {"histories": sorted(histories)})
 
 
 async def learn(connection: AsyncConnection, walk: Walk, cohorts: Iterable[Cohort]) -> None:
@@ -71,6 +77,17 @@ async def learn(connection: AsyncConnection, walk: Walk, cohorts: Iterable[Cohor
         wanted = {id_ for id_ in above if id_ not in walk and id_ not in found}
     for node in sorted(found.values(), key=lambda node: node.depth):
         walk.add(node)
+
+
+async def _add(
+    connection: AsyncConnection, walk: Walk, statement: TextClause, keys: dict[str, Any]
+) -> None:
+    """Add the histories that a statement finds, parents first."""
+    options = {"yield_per": ROWS}
+    async with connection.stream(statement, keys, execution_options=options) as result:
+        async for part in result.partitions():
+            for id_, parent_id, event_type, depth in part:
+                walk.add(HistoryNode(id_, parent_id, event_type, depth))
 
 
 async def _cohorts(

@@ -11,14 +11,14 @@ from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.preview import Preview, summarize
 from statekeep.engine.routing.version import Version
 from statekeep.engine.statechart import semantics
-from statekeep.engine.store import schema
-from statekeep.engine.store.populations import decided
+from statekeep.engine.store import populations, schema
 from statekeep.engine.store.versions import StoredVersion
 
 
 async def compute(connection: AsyncConnection, version: Version, parent: StoredVersion) -> Preview:
     """Return what deploying ``version`` would do now; it need not be stored anywhere."""
-    return summarize(version, await decided(connection, version, parent))
+    walk = await populations.histories(connection, version, parent)
+    return summarize(version, await populations.decided(connection, walk, parent))
 
 
 async def keep(connection: AsyncConnection, version: StoredVersion, preview: Preview) -> datetime:

@@ -32,6 +32,9 @@ select c.history_id, c.configuration_id, 0
 -- :name configurations
 select k.id, k.value, k.done from statekeep.configuration k where k.version_id = :version_id;
 
+-- :name configurations_by_id
+select k.id, k.value, k.done from statekeep.configuration k where k.id = any(cast(:ids as bigint[]));
+
 -- :name ancestry
 -- The histories of a version's cohorts and all their beginnings, each once, parents first.
 with recursive tree as (
@@ -46,6 +49,22 @@ with recursive tree as (
   select h.id, h.parent_id, h.event_type, h.depth
     from statekeep.history h
     join tree t on h.id = t.parent_id
+)
+select id, parent_id, event_type, depth from tree order by depth;
+
+-- :name ancestry_of
+-- These histories and all their beginnings, each once, parents first.
+with recursive tree as (
+  select h.id, h.parent_id, h.event_type, h.depth
+    from statekeep.history h
+   where h.id = any(cast(:histories as bigint[]))
+  union
+  select h.id, h.parent_id, h.event_type, h.depth
+    from tree t
+   cross join lateral (
+         select h.id, h.parent_id, h.event_type, h.depth
+           from statekeep.history h where h.id = t.parent_id
+         offset 0) as h
 )
 select id, parent_id, event_type, depth from tree order by depth;
 
@@ -173,13 +192,20 @@ update statekeep.deployment p
          where t.deployment_id = :deployment_id) as n
  where p.id = :deployment_id and p.migrated is null;
 
--- :name select_cohorts
-select a.id, c.history_id, c.configuration_id
-  from statekeep.actor a
-  join statekeep.cohort c on c.id = a.cohort_id and c.version_id = :version_id
-  join unnest(cast(:histories as bigint[]), cast(:configurations as bigint[]))
-       as i (history_id, configuration_id)
-    on c.history_id = i.history_id and c.configuration_id = i.configuration_id
- where a.machine_id = :machine_id and a.id > :after
- order by a.id
- limit :limit;
+-- :name passengers
+-- Actors of a machine in the order of their ids, each with where it is on one version: nowhere, if it is
+-- on another. They are cut off before anybody asks, so that nothing is read but what is looked at.
+select a.id, c.history_id, c.configuration_id, h.depth
+  from (select a.id, a.cohort_id
+          from statekeep.actor a
+         where a.machine_id = :machine_id and a.id > :after
+         order by a.id
+         limit :limit) as a
+  left join lateral (
+       select c.history_id, c.configuration_id
+         from statekeep.cohort c where c.id = a.cohort_id and c.version_id = :version_id
+       offset 0) as c on true
+  left join lateral (
+       select h.depth from statekeep.history h where h.id = c.history_id
+       offset 0) as h on true
+ order by a.id;
