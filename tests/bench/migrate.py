@@ -489,7 +489,7 @@ def main() -> int:
         "--rate",
         type=float,
         default=100.0,
-        help="events a second meanwhile, and thrice as many of another machine",
+        help="events a second meanwhile, and as many of another machine",
     )
     parser.add_argument("--sample", type=int, default=10_000)
     parser.add_argument("--plot", type=Path, default=Path("bench-migrate.svg"))

@@ -1,9 +1,9 @@
 """A steady stream of events from a process of its own: how long does each of them take?
 
-``python -m tests.bench.stream URL ACTORS RATE`` sends single events, RATE a second to the machine and ``OTHERS`` times
-as many to another one, each at its time whether the one before is answered or not, as the API does with requests, until
-its standard input ends. Then it prints every answer as (first letter of the actor, start, seconds), the start by the
-monotonic clock, which all processes share.
+``python -m tests.bench.stream URL ACTORS RATE`` sends single events, RATE a second to the machine and as many to another
+one, each at its time whether the one before is answered or not, as the API does with requests, until its standard
+input ends. Then it prints every answer as (first letter of the actor, start, seconds), the start by the monotonic
+clock, which all processes share.
 """
 
 import asyncio
@@ -23,9 +23,6 @@ from statekeep.engine.store.database import connect
 from statekeep.engine.store.events import Answer, Event
 from statekeep.engine.store.keyring import new_key_ring_text, read_key_ring
 from statekeep.engine.store.processing import attempt, process
-
-OTHERS = 3
-"""Events of another machine for each of the machine's own: the slowest of a handful says little."""
 
 
 async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, float]]:
@@ -49,10 +46,10 @@ async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, f
     async with asyncio.TaskGroup() as group:
         number, start = 0, time.monotonic()
         while not ended.is_set():
-            due = start + number / rate / (1 + OTHERS)
+            due = start + number / rate / 2
             await asyncio.sleep(max(0, due - time.monotonic()))
             number += 1
-            if number % (1 + OTHERS):
+            if number % 2:
                 group.create_task(send(f"o{number % 100}", "START"))
             else:
                 group.create_task(send(f"a{chance.randrange(actors)}", chance.choice(DIGITS)))

@@ -8,7 +8,7 @@ types must not fill a table.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -210,26 +210,28 @@ async def _store(
     connection: AsyncConnection, steps: Collection[_Step], nowhere: Collection[Wanted]
 ) -> Mapping[Wanted, _At | None]:
     """Store what new edges lead to, and those of them that have been gone along before; return where they lead."""
-    if not steps and not nowhere:
-        return {}
-    histories, known = await interning.histories(connection, {s.history for s in steps})
-    configurations = await interning.configurations(
-        connection, {(s.version_id, s.configuration) for s in steps}
-    )
-    placed = [
-        (
-            s.version_id,
-            histories[s.history.fingerprint],
-            configurations[s.version_id, s.configuration],
+    targets: dict[Wanted, _At | None] = dict.fromkeys(nowhere)
+    lasting: dict[Wanted, int | None] = dict.fromkeys(nowhere)
+    if steps:
+        arrivals = await interning.arrivals(
+            connection,
+            {s.history for s in steps},
+            {(s.version_id, s.configuration) for s in steps},
         )
-        for s in steps
-    ]
-    cohorts = await interning.cohorts(connection, sorted(set(placed)))
-    targets: dict[Wanted, Any] = dict.fromkeys(nowhere)
-    for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
-        cohort_id = cohorts[version_id, history_id]
-        targets[s.wanted] = (cohort_id, history_id, configuration_id, s.history.fingerprint)
-    again = [*nowhere, *(s.wanted for s in steps if s.history.fingerprint in known)]
-    ids = {wanted: (target := targets[wanted]) and target[0] for wanted in again}
-    await interning.edges(connection, ids)
+        placed = [
+            (
+                s.version_id,
+                arrivals.histories[s.history.fingerprint],
+                arrivals.configurations[s.version_id, s.configuration],
+            )
+            for s in steps
+        ]
+        cohorts = await interning.cohorts(connection, sorted(set(placed)))
+        for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
+            chain = s.history.fingerprint
+            cohort_id = cohorts[version_id, history_id]
+            targets[s.wanted] = (cohort_id, history_id, configuration_id, chain)
+            if chain in arrivals.known:
+                lasting[s.wanted] = cohort_id
+    await interning.edges(connection, lasting)
     return targets

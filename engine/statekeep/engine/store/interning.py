@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.json import canonical, digest
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.state_value import label
-from statekeep.engine.store.round_trip import exchange
+from statekeep.engine.store.round_trip import Call, Rows, exchange
 from statekeep.engine.store.sql import prepared_statements
 
 _SQL = prepared_statements("interning.sql")
@@ -34,40 +34,64 @@ class NewHistory:
     fingerprint: bytes
 
 
-async def histories(
-    connection: AsyncConnection, wanted: Collection[NewHistory]
-) -> tuple[Mapping[bytes, int], Collection[bytes]]:
-    """Return the ids of the histories, by fingerprint, and the fingerprints of those that were there before."""
-    if not wanted:
-        return {}, ()
-    fingerprints = [history.fingerprint for history in wanted]
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The ids of what steps lead to."""
+
+    histories: Mapping[bytes, int]
+    """By fingerprint."""
+
+    known: Collection[bytes]
+    """The fingerprints of the histories that were there before."""
+
+    configurations: Mapping[_Pair, int]
+
+
+async def arrivals(
+    connection: AsyncConnection,
+    histories: Collection[NewHistory],
+    configurations: Collection[_Pair],
+) -> Arrivals:
+    """Return the ids of histories and of (version id, configuration) pairs; of both there is at least one.
+
+    One round trip where the histories are new and the configurations are not, as it mostly is.
+    """
+    fingerprints = [history.fingerprint for history in histories]
     rows = {
-        "parents": [history.parent_id for history in wanted],
-        "types": [history.event_type for history in wanted],
-        "depths": [history.depth for history in wanted],
+        "parents": [history.parent_id for history in histories],
+        "types": [history.event_type for history in histories],
+        "depths": [history.depth for history in histories],
         "fingerprints": fingerprints,
     }
-    [inserted] = await exchange(connection, (_SQL["insert_histories"], rows))
+    digests = _digests(configurations)
+    inserted, found = await exchange(
+        connection, (_SQL["insert_histories"], rows), _finding_configurations(digests)
+    )
     ids = {fingerprint: id_ for id_, fingerprint in inserted}
     known = {fingerprint for fingerprint in fingerprints if fingerprint not in ids}
     if known:
         keys = {"fingerprints": list(known)}
-        [found] = await exchange(connection, (_SQL["find_histories"], keys))
-        ids |= {fingerprint: id_ for id_, fingerprint in found}
-    return ids, known
+        [there] = await exchange(connection, (_SQL["find_histories"], keys))
+        ids |= {fingerprint: id_ for id_, fingerprint in there}
+    return Arrivals(ids, known, await _all(connection, digests, _by_pair(digests, found)))
 
 
 async def configurations(
-    connection: AsyncConnection, wanted: Collection[tuple[int, Configuration]]
-) -> Mapping[tuple[int, Configuration], int]:
+    connection: AsyncConnection, wanted: Collection[_Pair]
+) -> Mapping[_Pair, int]:
     """Return the ids of (version id, configuration) pairs."""
-    digests = {
-        (version_id, configuration): bytes.fromhex(digest(configuration.to_json()))
-        for version_id, configuration in wanted
-    }
-    if not digests:
+    if not wanted:
         return {}
-    ids = await _find_configurations(connection, digests)
+    digests = _digests(wanted)
+    [found] = await exchange(connection, _finding_configurations(digests))
+    return await _all(connection, digests, _by_pair(digests, found))
+
+
+async def _all(
+    connection: AsyncConnection, digests: Mapping[_Pair, bytes], found: Mapping[_Pair, int]
+) -> Mapping[_Pair, int]:
+    """Return the ids of configurations of which some were found; the others are inserted."""
+    ids = dict(found)
     if new := [pair for pair in digests if pair not in ids]:
         rows = {
             "versions": [version_id for version_id, _ in new],
@@ -77,20 +101,31 @@ async def configurations(
             "labels": [label(configuration.value) for _, configuration in new],
             "done": [configuration.status == "done" for _, configuration in new],
         }
-        await exchange(connection, (_SQL["insert_configurations"], rows))
-        ids |= await _find_configurations(connection, {pair: digests[pair] for pair in new})
+        missing = {pair: digests[pair] for pair in new}
+        [inserted] = await exchange(
+            connection, (_SQL["insert_configurations"], rows), _finding_configurations(missing)
+        )
+        ids |= _by_pair(missing, inserted)
     return ids
 
 
-async def _find_configurations(
-    connection: AsyncConnection, digests: Mapping[_Pair, bytes]
-) -> dict[_Pair, int]:
-    """Return the ids of those that are there."""
+def _digests(wanted: Collection[_Pair]) -> Mapping[_Pair, bytes]:
+    return {
+        (version_id, configuration): bytes.fromhex(digest(configuration.to_json()))
+        for version_id, configuration in wanted
+    }
+
+
+def _finding_configurations(digests: Mapping[_Pair, bytes]) -> Call:
     keys = {
         "versions": [version_id for version_id, _ in digests],
         "digests": list(digests.values()),
     }
-    [found] = await exchange(connection, (_SQL["find_configurations"], keys))
+    return _SQL["find_configurations"], keys
+
+
+def _by_pair(digests: Mapping[_Pair, bytes], found: Rows) -> dict[_Pair, int]:
+    """Return the ids of those that were found."""
     ids = {(version_id, one): id_ for id_, version_id, one in found}
     return {pair: ids[pair[0], one] for pair, one in digests.items() if (pair[0], one) in ids}
 
