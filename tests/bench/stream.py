@@ -1,9 +1,9 @@
 """A steady stream of events from a process of its own: how long does each of them take?
 
-``python -m tests.bench.stream URL ACTORS RATE`` sends single events, RATE a second to the machine and as many to another
-one, each at its time whether the one before is answered or not, as the API does with requests, until its standard
-input ends. Then it prints every answer as (first letter of the actor, start, seconds), the start by the monotonic
-clock, which all processes share.
+``python -m tests.bench.stream URL ACTORS RATE`` sends single events, RATE a second to the machine and as many to
+another one, each at its time whether the one before is answered or not, as the API does with requests, until its
+standard input ends. Then it prints every answer as (first letter of the actor, start, seconds), the start by the
+monotonic clock, which all processes share.
 """
 
 import asyncio
