@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 
 import psycopg
 import pytest
@@ -12,7 +13,9 @@ from tests.store.definitions import LOAN_1, LOAN_2
 from statekeep.engine.history.fingerprint import fingerprint, show
 from statekeep.engine.ids import ActorId, Namespace
 from statekeep.engine.json import JsonObject
+from statekeep.engine.store import database
 from statekeep.engine.store.catalogue import Catalogue
+from statekeep.engine.store.database import lost_race
 from statekeep.engine.store.events import (
     ActorMissing,
     Answer,
@@ -349,3 +352,60 @@ async def test_events_that_do_not_wait_pass_by_a_machine_that_is_held(
     assert isinstance(ignored, Answer)
     assert not ignored.handled
     assert isinstance(absent, ActorMissing)
+
+
+async def test_an_edge_that_a_process_remembers_is_stored_when_it_goes_there_again(
+    world: World,
+) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("first", "v1", "START", "PAY")
+    assert await world.count("edge") == 0
+    await world.spawn("second", "v1", "START")
+    assert await world.count("edge") == 1
+    await world.spawn("third", "v1", "START", "PAY")
+    assert await world.count("edge") == 2
+    watched = Watched()
+    assert (await World(world.database, watched).answered("second", "PAY")).handled
+    assert watched.asked == 0
+
+
+DEEP: JsonObject = {
+    "initial": "s",
+    "states": {"s": {"on": dict.fromkeys(("A", "B", *(f"I{n}" for n in range(10))), "s")}},
+}
+
+
+async def test_batches_of_several_steps_never_wait_for_each_other_in_a_circle(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their actors stand at different depths of one new part of the tree of histories."""
+    lost: list[BaseException] = []
+
+    def seen(error: BaseException) -> bool:
+        lost.append(error)
+        return lost_race(error)
+
+    monkeypatch.setattr(database, "lost_race", seen)
+    await world.propose("v", DEEP)
+    for number in range(4):
+        chance = random.Random(number)
+        writers = [World(world.database, Catalogue()) for _ in range(4)]
+        batches = []
+        for writer in range(len(writers)):
+            names = [f"{number}-{writer}-{n}" for n in range(12)]
+            for name in names:
+                await world.spawn(name, "v")
+                depth = chance.randrange(4)
+                way = [f"I{number}", *(chance.choice("AB") for _ in range(depth))]
+                await world.process(*(world.event(name, event) for event in way))
+            after = [
+                world.event(name, chance.choice("AB"))
+                for name in names
+                for _ in range(chance.randrange(1, 8))
+            ]
+            chance.shuffle(after)
+            batches.append(after)
+        await asyncio.gather(
+            *(writer.process(*batch) for writer, batch in zip(writers, batches, strict=True))
+        )
+    assert lost == []

@@ -223,6 +223,17 @@ async def test_a_page_reads_only_so_many_events_and_one_history_in_any_case(
     assert sizes == [each] * (5 // each) + [5 % each] * (5 % each > 0)
 
 
+async def test_a_long_history_behind_others_is_left_to_the_next_page(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passengers, "EVENTS", 10)
+    monkeypatch.setattr(passengers, "AT_ONCE", 2)
+    await world.propose("v1", DIGITS)
+    await populate(world, {"a": "1", "b": "2", "c": "3" * 40, "d": "4"})
+    pages = [page async for page in walked(world, target(DIGITS, ""), Migrate, 10)]
+    assert [[name for name, _ in page.passengers] for page in pages] == [["a", "b"], ["c"], ["d"]]
+
+
 async def test_who_came_after_a_deployment_fills_pages_but_is_passed_over_one_page_at_a_time(
     world: World,
 ) -> None:

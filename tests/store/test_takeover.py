@@ -18,6 +18,7 @@ from statekeep.controller.cli import database as cli_database
 from statekeep.controller.cli.main import statekeep
 from statekeep.engine.errors import DefinitionInvalid, SemanticsDiffer, SemanticsOutdated
 from statekeep.engine.finding import Finding
+from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy, UnhandledEvents
 from statekeep.engine.store import takeover, versions
 from statekeep.engine.store.catalogue import Catalogue
@@ -115,6 +116,21 @@ async def test_a_history_is_compared_where_its_steps_are_not_stored_any_more(
         outcome = await newly(world).send("a", "UPLOAD")
     assert isinstance(outcome, Failed)
     assert "event 4, BACK, is not handled in review" in str(outcome.error)
+
+
+async def test_a_step_that_only_its_edge_tells_of_is_compared_however_seldom_it_was_taken(
+    world: World,
+) -> None:
+    """It leads back to where it began, and a replay skips it where it is not handled."""
+    chart: JsonObject = {"initial": "s", "states": {"s": {"on": {"BACK": "s"}}}}
+    skipping = MigrationPolicy(unhandled_events=UnhandledEvents.SKIP)
+    await world.propose("v1", chart, policy=skipping)
+    await world.spawn("a", "v1", "BACK", "BACK")
+    await world.spawn("b", "v1")
+    with release(2, is_deaf_to_back):
+        outcome = await newly(world).send("b", "BACK")
+    assert isinstance(outcome, Failed)
+    assert "in s, BACK led to s and would not be handled" in str(outcome.error)
 
 
 async def test_actors_of_a_version_that_means_something_else_can_be_moved_on(world: World) -> None:

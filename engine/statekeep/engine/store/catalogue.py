@@ -63,6 +63,9 @@ class Edge:
     target: Place | None
     """``None``: no transition takes the event."""
 
+    is_stored: bool
+    """Whether the database has it, so that other processes find it there."""
+
 
 EdgeKey = tuple[int, int, str]
 """A cohort id, the epoch in which it is looked at, an event type."""
@@ -101,6 +104,9 @@ class Catalogue:
     def __init__(self) -> None:
         self.edges: Recent[EdgeKey, Edge] = Recent(EDGES)
         """Only edges that are committed: one that was rolled back leads to a cohort that never was."""
+
+        self.storing: set[EdgeKey] = set()
+        """Those of them that a transaction of this process is storing: one at a time, so that no other waits for it."""
 
         self.differing: dict[int, SemanticsDiffer] = {}
         """Versions that mean something else to this release, by id: what was found holds for this process's life."""

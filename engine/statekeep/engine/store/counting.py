@@ -22,6 +22,9 @@ from statekeep.engine.store.sql import statements
 
 _SQL = statements("routing.sql")
 
+_WORKERS = sa.text("show max_parallel_workers_per_gather")
+"""Takes no snapshot either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
@@ -39,7 +42,8 @@ async def prepare(snapshot: AsyncConnection) -> None:
     # Setting something takes no snapshot. A million groups fit in this much memory; and who counts leaves room on the
     # processors for the events that have waited.
     await snapshot.execute(sa.text("set local work_mem = '64MB'"))
-    await snapshot.execute(sa.text("set local max_parallel_workers_per_gather = 1"))
+    if int((await snapshot.execute(_WORKERS)).scalar_one()) > 1:
+        await snapshot.execute(sa.text("set local max_parallel_workers_per_gather = 1"))
 
 
 async def look(snapshot: AsyncConnection) -> None:

@@ -1,9 +1,10 @@
 """The automaton: what an event does to a cohort, computed and stored.
 
-A step is stored when it is taken for the second time, to a history that is there already; from then on Postgres takes
-it without any Python. Most histories of some machines are those of one actor, and their steps are never taken again.
-A step that leads nowhere is stored at once, but only for events that the machine knows: callers who make up event
-types must not fill a table.
+A step is stored when it is taken again, by the same process or another one; from then on Postgres takes it without any
+Python. Most histories of some machines are those of one actor, and their steps are never taken again. Two kinds are
+stored at once. One of which nothing else would tell what it meant, when another release looks (``takeover``). And
+one that leads nowhere, but only for events that the machine knows: callers who make up event types must not fill a
+table.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,11 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.errors import ChartUnstable, StatekeepError
 from statekeep.engine.history.fingerprint import extend, show
 from statekeep.engine.json import JsonObject
+from statekeep.engine.routing.policy import UnhandledEvents
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.store import interning
 from statekeep.engine.store.catalogue import Catalogue, Edge, Place
 from statekeep.engine.store.interning import NewHistory
+from statekeep.engine.store.locks import FOUNDING_SPACE
 from statekeep.engine.store.round_trip import exchange
 from statekeep.engine.store.sql import prepared_statements
 from statekeep.engine.store.takeover import Reading
@@ -45,6 +48,10 @@ class Found:
 
     refused: Mapping[Wanted, StatekeepError]
     """This process cannot say where the event leads."""
+
+    new: Mapping[Wanted, int | None]
+    """Those of the lasting edges that are to be stored, each with the id of the cohort that it leads to; by whoever
+    asks, last of all that it stores, so that nobody waits in a circle."""
 
     def __contains__(self, wanted: Wanted) -> bool:
         return any(
@@ -102,6 +109,10 @@ class _Step:
     history: NewHistory
     configuration: Configuration
 
+    is_hidden: bool
+    """Whether it leads back to where it begins, and would be skipped on a replay that does not handle the event: then
+    no history and no state tells that it was taken."""
+
 
 @dataclass(slots=True)
 class _Computed:
@@ -116,7 +127,7 @@ class _Computed:
 
 
 async def find(
-    connection: AsyncConnection, catalogue: Catalogue, wanted: Collection[Wanted]
+    connection: AsyncConnection, catalogue: Catalogue, wanted: Collection[Wanted], *, is_last: bool
 ) -> Found:
     """Look the edges up; compute those that are not stored.
 
@@ -125,26 +136,38 @@ async def find(
             deployment must not be stored after it.
         catalogue: compiled versions.
         wanted: cohorts and events.
+        is_last: whether this transaction asks for no edges after these.
 
     Raises:
         Unchecked: versions among them were stored by a release that read definitions in another way.
     """
-    rows = await _look_up(connection, wanted)
+    rows = await _look_up(connection, wanted, is_last=is_last)
     refused = _refused(catalogue, rows.values())
     rows = {pair: row for pair, row in rows.items() if pair not in refused}
     new = await _computed(connection, catalogue, [row for row in rows.values() if not row.known])
-    targets = {pair: row.target for pair, row in rows.items() if row.known}
-    targets |= await _store(connection, new.steps, new.nowhere)
+    targets: dict[Wanted, _At | None] = {
+        pair: row.target for pair, row in rows.items() if row.known
+    }
+    arrivals = await _arrive(connection, new.steps)
+    targets |= {**arrivals.targets, **dict.fromkeys(new.nowhere)}
+    storing: dict[Wanted, int | None] = {**arrivals.again, **dict.fromkeys(new.nowhere)}
     at = [*(row.source for row in rows.values()), *targets.values()]
     places = await _places(connection, catalogue, at)
     return Found(
         lasting={
-            pair: Edge(places[rows[pair].source], target and places[target])
+            pair: Edge(
+                places[rows[pair].source],
+                target and places[target],
+                is_stored=rows[pair].known or pair in storing,
+            )
             for pair, target in targets.items()
         },
-        passing={pair: Edge(places[rows[pair].source], None) for pair in new.passing},
+        passing={
+            pair: Edge(places[rows[pair].source], None, is_stored=False) for pair in new.passing
+        },
         unstable={pair: places[rows[pair].source] for pair in new.unstable},
         refused=refused,
+        new=storing,
     )
 
 
@@ -160,14 +183,17 @@ def _refused(catalogue: Catalogue, rows: Iterable[_Row]) -> Mapping[Wanted, Stat
 
 
 async def _look_up(
-    connection: AsyncConnection, wanted: Collection[Wanted]
+    connection: AsyncConnection, wanted: Collection[Wanted], *, is_last: bool
 ) -> Mapping[Wanted, _Row]:
     pairs = sorted(wanted)
     keys = {
         "cohorts": [cohort_id for cohort_id, _ in pairs],
         "types": [event_type for _, event_type in pairs],
     }
-    [found] = await exchange(connection, (_SQL["find_edges"], keys))
+    lock = _SQL["found_together"] if is_last else _SQL["found_alone"]
+    _, found = await exchange(
+        connection, (lock, {"space": FOUNDING_SPACE}), (_SQL["find_edges"], keys)
+    )
     return {row.wanted: row for row in map(_Row._make, found)}
 
 
@@ -177,16 +203,22 @@ async def _computed(
     """Ask the interpreter about the edges that are not stored."""
     new = _Computed()
     for row in rows:
-        machine = (await catalogue.version(connection, row.version_id)).version.machine
+        version = (await catalogue.version(connection, row.version_id)).version
+        machine = version.machine
+        at = restore(machine, row.document)
         try:
-            taken = step(machine, restore(machine, row.document), row.event_type)
+            taken = step(machine, at, row.event_type)
         except ChartUnstable:
             new.unstable.append(row.wanted)
             continue
         if taken.handled:
             chain = extend(row.fingerprint, row.event_type)
             history = NewHistory(row.history_id, row.event_type, row.depth + 1, chain)
-            new.steps.append(_Step(row.wanted, row.version_id, history, taken.configuration))
+            skips = version.policy.unhandled_events is UnhandledEvents.SKIP
+            is_hidden = skips and taken.configuration == at
+            new.steps.append(
+                _Step(row.wanted, row.version_id, history, taken.configuration, is_hidden)
+            )
         elif row.event_type in machine.mentioned:
             new.nowhere.append(row.wanted)
         else:
@@ -206,32 +238,39 @@ async def _places(
     }
 
 
-async def _store(
-    connection: AsyncConnection, steps: Collection[_Step], nowhere: Collection[Wanted]
-) -> Mapping[Wanted, _At | None]:
-    """Store what new edges lead to, and those of them that have been gone along before; return where they lead."""
-    targets: dict[Wanted, _At | None] = dict.fromkeys(nowhere)
-    lasting: dict[Wanted, int | None] = dict.fromkeys(nowhere)
-    if steps:
-        arrivals = await interning.arrivals(
-            connection,
-            {s.history for s in steps},
-            {(s.version_id, s.configuration) for s in steps},
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """Where new steps lead, now that it is stored."""
+
+    targets: Mapping[Wanted, _At]
+    again: Mapping[Wanted, int]
+    """Those to be stored themselves, with the ids of the cohorts."""
+
+
+async def _arrive(connection: AsyncConnection, steps: Collection[_Step]) -> _Arrivals:
+    """Store what new steps lead to."""
+    if not steps:
+        return _Arrivals({}, {})
+    interned = await interning.arrivals(
+        connection,
+        {s.history for s in steps},
+        {(s.version_id, s.configuration) for s in steps},
+    )
+    placed = [
+        (
+            s.version_id,
+            interned.histories[s.history.fingerprint],
+            interned.configurations[s.version_id, s.configuration],
         )
-        placed = [
-            (
-                s.version_id,
-                arrivals.histories[s.history.fingerprint],
-                arrivals.configurations[s.version_id, s.configuration],
-            )
-            for s in steps
-        ]
-        cohorts = await interning.cohorts(connection, sorted(set(placed)))
-        for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
-            chain = s.history.fingerprint
-            cohort_id = cohorts[version_id, history_id]
-            targets[s.wanted] = (cohort_id, history_id, configuration_id, chain)
-            if chain in arrivals.known:
-                lasting[s.wanted] = cohort_id
-    await interning.edges(connection, lasting)
-    return targets
+        for s in steps
+    ]
+    cohorts = await interning.cohorts(connection, sorted(set(placed)))
+    targets: dict[Wanted, _At] = {}
+    again: dict[Wanted, int] = {}
+    for s, (version_id, history_id, configuration_id) in zip(steps, placed, strict=True):
+        chain = s.history.fingerprint
+        cohort_id = cohorts[version_id, history_id]
+        targets[s.wanted] = (cohort_id, history_id, configuration_id, chain)
+        if s.is_hidden or chain in interned.known:
+            again[s.wanted] = cohort_id
+    return _Arrivals(targets, again)

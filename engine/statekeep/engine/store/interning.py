@@ -2,8 +2,9 @@
 
 Each function takes what it wants all at once and returns the ids. Histories and cohorts are mostly
 new where they are asked for, so they are inserted first, and only those that were there are looked
-up; configurations are mostly there. Within a transaction the functions are called in the order of
-this module, which is what keeps two writers from waiting for each other in a circle.
+up; configurations are mostly there. A transaction that goes through the functions once, in the order of this module,
+waits for no other such one in a circle. One that may go through them again, since its actors take several steps, keeps
+all others out meanwhile (``locks.FOUNDING_SPACE``).
 """
 
 import json
@@ -35,7 +36,7 @@ class NewHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
+class Interned:
     """The ids of what steps lead to."""
 
     histories: Mapping[bytes, int]
@@ -51,7 +52,7 @@ async def arrivals(
     connection: AsyncConnection,
     histories: Collection[NewHistory],
     configurations: Collection[_Pair],
-) -> Arrivals:
+) -> Interned:
     """Return the ids of histories and of (version id, configuration) pairs; of both there is at least one.
 
     One round trip where the histories are new and the configurations are not, as it mostly is.
@@ -73,7 +74,7 @@ async def arrivals(
         keys = {"fingerprints": list(known)}
         [there] = await exchange(connection, (_SQL["find_histories"], keys))
         ids |= {fingerprint: id_ for id_, fingerprint in there}
-    return Arrivals(ids, known, await _all(connection, digests, _by_pair(digests, found)))
+    return Interned(ids, known, await _all(connection, digests, _by_pair(digests, found)))
 
 
 async def configurations(
@@ -154,13 +155,11 @@ async def cohorts(
     return ids
 
 
-async def edges(connection: AsyncConnection, wanted: Mapping[tuple[int, str], int | None]) -> None:
-    """Have an edge for each (cohort id, event type): to the cohort of that id, or nowhere."""
-    if not wanted:
-        return
+def edges(wanted: Mapping[tuple[int, str], int | None]) -> Call:
+    """Return the call that has an edge for each (cohort id, event type): to the cohort of that id, or nowhere."""
     rows = {
         "cohorts": [cohort_id for cohort_id, _ in wanted],
         "types": [event_type for _, event_type in wanted],
         "targets": list(wanted.values()),
     }
-    await exchange(connection, (_SQL["insert_edges"], rows))
+    return _SQL["insert_edges"], rows

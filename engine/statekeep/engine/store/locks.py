@@ -4,6 +4,8 @@
   while it rewrites cohorts. Postgres queues fairly, so a stream of events cannot starve a deployment.
 * A deployment first holds its machine's deployment lock, which events never touch, so that two of
   them do not evaluate at once.
+* Whoever may store new histories, with what belongs to them, holds the founding lock until the commit: shared if
+  that is one step of each actor, exclusively if it may be several.
 * Whoever collects cohorts holds the machine's collection lock, and so does a deployment: what one has found
   deserted, the other must not have moved meanwhile. A collector gives way, a deployment waits.
 
@@ -21,6 +23,9 @@ DEPLOYMENT_SPACE = 0x53_4B_02
 
 COLLECTION_SPACE = 0x53_4B_03
 """First key of a machine's collection lock."""
+
+FOUNDING_SPACE = 0x53_4B_04
+"""First key of the one lock of those who store new histories; the second is 0, since histories belong to no machine."""
 
 _SHARED = sa.text("select pg_advisory_xact_lock_shared(:space, :machine_id)")
 _TRY_SHARED = sa.text("select pg_try_advisory_xact_lock_shared(:space, :machine_id)")

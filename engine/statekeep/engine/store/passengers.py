@@ -74,7 +74,9 @@ async def page(
     while True:
         size = min(size, AT_ONCE, actors)
         rows = await _look(connection, parent, after, size)
-        seen, cost = _affordable(rows, walk, events)
+        seen, cost = _affordable(rows, walk, events, at_least=int(actors == ACTORS))
+        if len(seen) < len(rows) and not seen:
+            return Page(found, after)
         decided = await _decide(connection, walk, seen)
         for row in seen:
             one = decided.get((row.history_id, row.configuration_id))
@@ -104,14 +106,17 @@ async def _look(
 
 
 def _affordable(
-    rows: Sequence[sa.Row[Any]], walk: Walk, events: int
+    rows: Sequence[sa.Row[Any]], walk: Walk, events: int, *, at_least: int
 ) -> tuple[Sequence[sa.Row[Any]], int]:
-    """Return the first actors, as far as so many events of histories reach, and how many these need."""
+    """Return the first actors, as far as so many events of histories reach, and how many these need.
+
+    So many actors as ``at_least`` says need none.
+    """
     spent, counted = 0, set[int]()
     for number, row in enumerate(rows):
         if row.history_id is None or row.history_id in walk or row.history_id in counted:
             continue
-        if number and spent + row.depth > events:
+        if number >= at_least and spent + row.depth > events:
             return rows[:number], spent
         counted.add(row.history_id)
         spent += row.depth

@@ -13,7 +13,7 @@ Where this process knows the edges, a batch costs two round trips: the locks, an
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.history.fingerprint import show
-from statekeep.engine.store import edges, takeover
+from statekeep.engine.store import edges, interning, takeover
 from statekeep.engine.store.actors import actor_key
 from statekeep.engine.store.catalogue import Catalogue, Edge, EdgeKey
 from statekeep.engine.store.database import Database
@@ -90,13 +90,18 @@ class _Processing:
         """Process the events or raise; edges that turn out to be stale are found anew."""
         batch = self._batch(events)
         try:
-            outcomes = await takeover.transact(self.database, self.catalogue, batch.run)
+            return await self._transacted(batch)
         except _Stale:
             self.catalogue.edges.forget(batch.trusted)
-            batch = self._batch(events, trusts_known=False)
+            return await self._transacted(self._batch(events, trusts_known=False))
+
+    async def _transacted(self, batch: "_Batch") -> list[Attempt]:
+        try:
             outcomes = await takeover.transact(self.database, self.catalogue, batch.run)
-        batch.keep_edges()
-        return outcomes
+            batch.keep_edges()
+            return outcomes
+        finally:
+            self.catalogue.storing -= batch.again
 
     def _batch(self, events: Sequence[Event], *, trusts_known: bool = True) -> "_Batch":
         return _Batch(
@@ -152,12 +157,19 @@ class _Batch:
 
         self._lasting: dict[EdgeKey, Edge] = {}
         self._passing: dict[EdgeKey, Edge] = {}
+        self._storing: dict[Wanted, int | None] = {}
+        """Edges that the database does not have yet, with the ids of the cohorts that they lead to."""
+
+        self.again: set[EdgeKey] = set()
+        """Those of them that this process knew, claimed by this transaction."""
+
         self._busy: dict[UUID, Busy] = {}
 
     async def run(self, connection: AsyncConnection) -> list[Attempt]:
         """Gather under the locks, decide, act."""
         self._lasting.clear()  # a transaction that lost a race is run again
         self._passing.clear()
+        self._storing.clear()
         self._busy.clear()
         walks = await self._lock(connection)
         await self._walk(connection, walks)
@@ -176,6 +188,10 @@ class _Batch:
         """Let later batches use what this one has found, now that it is committed."""
         for key, edge in self._lasting.items():
             self._catalogue.edges.keep(key, edge)
+        for key in self.again:
+            known = self._catalogue.edges.find(key)
+            if known is not None and (key[0], key[2]) in self._storing:
+                self._catalogue.edges.keep(key, replace(known, is_stored=True))
 
     async def _lock(self, connection: AsyncConnection) -> list[Walk]:
         """Lock the machines and then the actors; return those that are there."""
@@ -254,10 +270,16 @@ class _Batch:
             if not stopped:
                 return
             epochs = {wanted: walk.epoch for walk, wanted in stopped}
-            found = await edges.find(connection, self._catalogue, epochs.keys())
+            found = await edges.find(
+                connection,
+                self._catalogue,
+                epochs.keys(),
+                is_last=all(len(walk.ahead) == 1 for walk, _ in stopped),
+            )
             for kept, new in ((self._lasting, found.lasting), (self._passing, found.passing)):
                 for wanted, edge in new.items():
                     kept[wanted[0], epochs[wanted], wanted[1]] = edge
+            self._storing |= found.new
             ends |= {w: Unstable(at.configuration.label) for w, at in found.unstable.items()}
             ends |= {w: Failed(error) for w, error in found.refused.items()}
             if any(wanted not in found for wanted in epochs):
@@ -269,20 +291,34 @@ class _Batch:
         known = self._catalogue.edges.find(key) if self._trusts_known else None
         if known is not None:
             self.trusted.add(key)
+            if not known.is_stored and self._claims(key):
+                to = known.target
+                self._storing[cohort_id, event_type] = None if to is None else to.cohort_id
         return known or self._lasting.get(key) or self._passing.get(key)
 
+    def _claims(self, key: EdgeKey) -> bool:
+        """Return whether it is for this transaction to store an edge."""
+        if key not in self.again:
+            if key in self._catalogue.storing:
+                return False
+            self.again.add(key)
+            self._catalogue.storing.add(key)
+        return True
+
     async def _write(self, connection: AsyncConnection, walks: Sequence[Walk]) -> None:
-        """Append to the log, move the actors, remember what was ignored; and commit."""
+        """Store new edges, append to the log, move the actors, remember what was ignored; and commit."""
         taken = [(walk, row) for walk in walks for row in walk.taken]
         ignored = [row for walk in walks for row in walk.ignored]
         calls: list[Call] = []
+        if self._storing:
+            calls.append(interning.edges(self._storing))
         if taken:
             calls.append((_SQL["append"], self._appended(taken)))
         if ignored:
             calls.append((_SQL["remember_ignored"], _remembered(ignored)))
         try:
             await exchange(connection, *calls, COMMIT)
-        except psycopg.errors.NotNullViolation as error:
+        except (psycopg.errors.NotNullViolation, psycopg.errors.ForeignKeyViolation) as error:
             raise _Stale from error
 
     def _appended(self, taken: Sequence[tuple[Walk, Written]]) -> Mapping[str, list[Any]]:

@@ -16,6 +16,7 @@ from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.store import interning, locks, standings, takeover, versions
 from statekeep.engine.store.catalogue import Catalogue
 from statekeep.engine.store.database import Database
+from statekeep.engine.store.round_trip import exchange
 from statekeep.engine.store.sql import statements
 
 _SQL = statements("index.sql")
@@ -84,9 +85,9 @@ async def _edges(connection: AsyncConnection, catalogue: Catalogue, machine_id: 
             for version_id in {row.version_id for row in part}
         }
         taken = [row for row in part if _leads(machines[row.version_id], row)]
-        await interning.edges(
-            connection, {(row.id, row.event_type): row.target_id for row in taken}
-        )
+        if taken:
+            edges = {(row.id, row.event_type): row.target_id for row in taken}
+            await exchange(connection, interning.edges(edges))
         number += len(taken)
     return number
 

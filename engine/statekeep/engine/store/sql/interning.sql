@@ -1,5 +1,12 @@
 -- Rows that exist once whatever the number of writers: histories, configurations, cohorts, edges.
--- Every insert goes in one order, so that two writers wait for each other and never in a circle.
+-- Every insert goes in one order, so that two writers wait for each other and never in a circle. That holds for one step
+-- of each actor: whoever takes several would come back to histories after edges, and goes alone.
+
+-- :name found_together
+select pg_advisory_xact_lock_shared(:space, 0);
+
+-- :name found_alone
+select pg_advisory_xact_lock(:space, 0);
 
 -- :name find_edges
 -- Where events lead from cohorts, and what the interpreter needs where nobody knows yet. Row by row
