@@ -11,7 +11,7 @@ import resource
 from functools import cache, partial
 from http import HTTPStatus
 
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientPayloadError, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from statekeep.controller.api import problems
@@ -86,9 +86,14 @@ class _Server(web.Server):
 class _Connection(web.RequestHandler):
     """One connection. What its parser refuses never becomes a request, so no middleware sees it."""
 
-    __slots__ = ("_late",)
+    __slots__ = ("_drops", "_late", "_left")
+
+    _drops: bool
+    """Whether nothing of what comes is read any more."""
 
     _late: asyncio.TimerHandle | None
+    _left: StreamReader | None
+    """The body that had not come to its end when its request was answered."""
 
     @property
     def is_idle(self) -> bool:
@@ -102,11 +107,15 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin without a request that is late."""
+        self._drops = False
         self._late = None
+        self._left = None
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; a head that has begun must be there soon."""
+        if self._drops:
+            return
         super().data_received(data)
         if not self.is_idle:
             self._forget()
@@ -114,9 +123,34 @@ class _Connection(web.RequestHandler):
             self._late = self._loop.call_later(HEAD_S, self._give_up)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
+        """End; nobody waits for the rest of a body any more."""
         self._forget()
         super().connection_lost(exc)
+        if self._left is not None and not self._left.is_eof():
+            self._left.feed_eof()
+
+    def log_access(
+        self, request: web.BaseRequest, response: web.StreamResponse, time: float | None
+    ) -> None:
+        """Let go of a body that has not come to its end; aiohttp calls this whenever it has answered.
+
+        It would read on, for a client that is still sending and is to see the answer. What is left of a compressed
+        body is dropped as it comes instead: unpacking it takes far longer than sending it.
+        """
+        super().log_access(request, response, time)
+        body = request.content
+        error = body.exception()
+        if error is not None:
+            # The frames that it came through hold what had arrived, and some of them hold it: a circle, in which
+            # all of that would stay until Python looks for garbage.
+            error.__traceback__ = None
+            self.force_close()
+        elif not body.is_eof():
+            self._left = body
+            if hdrs.CONTENT_ENCODING in request.headers:
+                self._drops = True
+                if self.transport is not None:
+                    self.transport.write_eof()
 
     def handle_error(
         self,

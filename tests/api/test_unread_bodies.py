@@ -1,0 +1,123 @@
+"""Bodies that nobody reads to their end: they take no memory, no time, and nobody's answer."""
+
+import asyncio
+import contextlib
+import gc
+import gzip
+import time
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from tests.api.conftest import Site
+from tests.api.raw import PATIENCE_S, statuses
+from tests.api.test_slow import opened
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+EVENTS = "/v1/actors/a/events"
+
+UPLOADS = 20
+MOST_BYTES_LEFT = 5_000_000
+"""Of ``UPLOADS`` bodies together; each of them is held with 2 MB or more while it arrives."""
+
+BOMBS = 8
+BOMB_MB = 250
+MOST_CPU_S = 0.8
+"""For ``BOMBS`` of them; unpacking one takes more than a quarter of that."""
+
+
+def post(path: str, kind: str, length: int, *headers: str) -> bytes:
+    """Return the head of a request whose body has so many bytes."""
+    lines = (f"POST {path} HTTP/1.1", "Host: a", f"Content-Type: {kind}", *headers)
+    return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def chunked(path: str, kind: str, *headers: str) -> bytes:
+    """Return the head of a request whose body comes in chunks."""
+    lines = (f"POST {path} HTTP/1.1", "Host: a", f"Content-Type: {kind}", *headers)
+    return "\r\n".join((*lines, "Transfer-Encoding: chunked", "", "")).encode()
+
+
+@pytest.fixture
+def seldom_collected() -> Iterator[None]:
+    """Memory is counted, and Python does not look for garbage, as it seldom does in a server."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+    gc.enable()
+
+
+PACKED = gzip.compress(b" " * 8_000_000)
+LINE = b'{"actor": "a", "type": "' + b"x" * 1_900_000
+BROKEN = {
+    "a body that breaks off": post(EVENTS, JSON, len(PACKED), "Content-Encoding: gzip")
+    + PACKED[:-4],
+    "a body that cannot be unpacked": post(EVENTS, JSON, len(PACKED), "Content-Encoding: gzip")
+    + PACKED[:-4]
+    + b"\xff" * 4,
+    "a line that breaks off": post("/v1/events", NDJSON, len(LINE) + 1) + LINE,
+    "a line whose end is no chunk": chunked("/v1/events", NDJSON) + chunk(LINE) + b"zz\r\n",
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
+async def test_what_had_arrived_of_a_broken_body_is_gone_with_its_request(
+    site: Site, seldom_collected: None, raw: bytes
+) -> None:
+
+    async def upload() -> None:
+        async with opened(site) as (_, writer):
+            writer.write(raw)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            await asyncio.sleep(0.1)
+
+    await upload()
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(UPLOADS):
+        await upload()
+    await asyncio.sleep(0.1)
+    after, _ = tracemalloc.get_traced_memory()
+    assert after - before < MOST_BYTES_LEFT
+
+
+async def test_what_is_left_of_a_compressed_body_is_not_unpacked_after_its_answer(
+    site: Site,
+) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    parts = [packer.compress(bytes(1_000_000)) for _ in range(BOMB_MB)]
+    bomb = b"".join([*parts, packer.flush()])
+    began = time.process_time()
+    for _ in range(BOMBS):
+        async with opened(site) as (reader, writer):
+            writer.write(post("/v1/nothing", JSON, len(bomb), "Content-Encoding: gzip") + bomb)
+            assert statuses(await asyncio.wait_for(reader.read(), PATIENCE_S)) == [404]
+    assert time.process_time() - began < MOST_CPU_S
+
+
+async def test_who_still_sends_a_body_that_nobody_reads_gets_the_answer(site: Site) -> None:
+    for headers in ((), ("Content-Encoding: gzip",)):
+        async with opened(site) as (reader, writer):
+            writer.write(post("/v1/nothing", JSON, 3_000_000, *headers))
+            await asyncio.sleep(0.1)  # answered by now
+            for _ in range(30):
+                writer.write(bytes(100_000))
+                await writer.drain()
+            assert b" 404 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
+
+
+async def test_a_compressed_body_that_was_read_whole_keeps_its_connection(site: Site) -> None:
+    await site.spawn("a")
+    body = gzip.compress(b'{"type": "NOTE"}')
+    async with opened(site) as (reader, writer):
+        sent = post(EVENTS, JSON, len(body), "Content-Encoding: gzip")
+        writer.write((sent + body) * 2 + post(EVENTS, JSON, len(body), "Connection: close") + body)
+        assert statuses(await asyncio.wait_for(reader.read(), PATIENCE_S)) == [200, 200, 400]
