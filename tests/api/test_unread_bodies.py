@@ -14,6 +14,8 @@ from tests.api.conftest import Site
 from tests.api.raw import PATIENCE_S, statuses
 from tests.api.test_slow import opened
 
+from statekeep.controller.api.app import MAX_BODY_BYTES
+
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 EVENTS = "/v1/actors/a/events"
@@ -121,3 +123,73 @@ async def test_a_compressed_body_that_was_read_whole_keeps_its_connection(site: 
         sent = post(EVENTS, JSON, len(body), "Content-Encoding: gzip")
         writer.write((sent + body) * 2 + post(EVENTS, JSON, len(body), "Connection: close") + body)
         assert statuses(await asyncio.wait_for(reader.read(), PATIENCE_S)) == [200, 200, 400]
+
+
+NOT_A_CHUNK = {
+    "no number": b"zz\r\n",
+    "a chunk without its end": b"4\r\nabcdef",
+}
+
+
+@pytest.mark.parametrize("bad", NOT_A_CHUNK.values(), ids=NOT_A_CHUNK)
+@pytest.mark.parametrize("headers", [(), ("Content-Encoding: deflate",)], ids=["plain", "deflate"])
+async def test_what_is_no_chunk_ends_the_body_at_once(
+    site: Site, bad: bytes, headers: tuple[str, ...]
+) -> None:
+    body = b'{"type": "NOTE"}'
+    async with opened(site) as (reader, writer):
+        writer.write(chunked(EVENTS, JSON, *headers))
+        writer.write(chunk(zlib.compress(body) if headers else body))
+        await asyncio.sleep(0.1)
+        writer.write(bad)
+        said = await asyncio.wait_for(reader.read(), PATIENCE_S)
+    assert statuses(said) == [400]
+    assert b"/broken-body" in said
+
+
+async def test_what_is_no_chunk_ends_a_stream_of_lines_at_once(site: Site) -> None:
+    await site.spawn("a")
+    async with opened(site) as (reader, writer):
+        writer.write(chunked("/v1/events", NDJSON) + chunk(b'{"actor": "a", "type": "NOTE"}\n'))
+        assert b'"seq"' in await asyncio.wait_for(reader.readuntil(b"}\n"), PATIENCE_S)
+        writer.write(b"zz\r\n")
+        assert b"/broken-body" in await asyncio.wait_for(reader.read(), PATIENCE_S)
+
+
+async def test_a_packed_body_without_an_end_is_broken_however_it_comes(site: Site) -> None:
+    body = zlib.compress(b'{"type": "NOTE"}')[:-6]
+    for pause in (0.0, 0.1):
+        async with opened(site) as (reader, writer):
+            writer.write(post(EVENTS, JSON, len(body), "Content-Encoding: deflate"))
+            await asyncio.sleep(pause)
+            writer.write(body)
+            said = await asyncio.wait_for(reader.read(), PATIENCE_S)
+        assert statuses(said) == [400]
+        assert b"/broken-body" in said
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "compress", "gzip, gzip"])
+async def test_an_encoding_that_is_not_taken_is_refused_with_those_that_are(
+    site: Site, encoding: str
+) -> None:
+    async with opened(site) as (reader, writer):
+        writer.write(post(EVENTS, JSON, 2, f"Content-Encoding: {encoding}") + b"{}")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+        said = await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
+    assert b" 415 " in head
+    assert b"Accept-Encoding: gzip, deflate\r\n" in head
+    assert b"/unsupported-media-type" in said
+    assert b"gzip or deflate" in said
+
+
+async def test_a_body_that_is_going_to_be_too_long_is_refused_before_any_of_it_came(
+    site: Site,
+) -> None:
+    async with opened(site) as (reader, writer):
+        writer.write(post(EVENTS, JSON, MAX_BODY_BYTES + 1))
+        assert b" 413 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
+    await site.spawn("a")
+    async with opened(site) as (reader, writer):
+        writer.write(post("/v1/events", NDJSON, 10 * MAX_BODY_BYTES))
+        writer.write(b'{"actor": "a", "type": "NOTE"}\n')
+        assert b'"seq"' in await asyncio.wait_for(reader.readuntil(b"}\n"), PATIENCE_S)

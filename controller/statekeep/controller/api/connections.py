@@ -12,6 +12,7 @@ from functools import cache, partial
 from http import HTTPStatus
 
 from aiohttp import ClientPayloadError, StreamReader, hdrs, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from statekeep.controller.api import problems
@@ -86,7 +87,10 @@ class _Server(web.Server):
 class _Connection(web.RequestHandler):
     """One connection. What its parser refuses never becomes a request, so no middleware sees it."""
 
-    __slots__ = ("_drops", "_late", "_left")
+    __slots__ = ("_arriving", "_drops", "_late", "_left")
+
+    _arriving: StreamReader | None
+    """The body of the request whose head came last."""
 
     _drops: bool
     """Whether nothing of what comes is read any more."""
@@ -107,20 +111,36 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin without a request that is late."""
+        self._arriving = None
         self._drops = False
         self._late = None
         self._left = None
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; a head that has begun must be there soon."""
+        """Take what has come; a head that has begun must be there soon.
+
+        What is no part of the body that is arriving ends it: aiohttp tells nobody who waits for the rest of it.
+        """
         if self._drops:
             return
         super().data_received(data)
+        if self._messages:
+            message, body = self._messages[-1]
+            if isinstance(message, RawRequestMessage):
+                self._arriving = body
+            else:
+                self._break(message.message)
         if not self.is_idle:
             self._forget()
         elif self._late is None:
             self._late = self._loop.call_later(HEAD_S, self._give_up)
+
+    def _break(self, reason: str) -> None:
+        """Tell whoever waits for the rest of the body that is arriving, if there is one, that none will come."""
+        body = self._arriving
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(web.RequestPayloadError(reason))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End; nobody waits for the rest of a body any more."""
