@@ -193,3 +193,41 @@ async def test_a_body_that_is_going_to_be_too_long_is_refused_before_any_of_it_c
         writer.write(post("/v1/events", NDJSON, 10 * MAX_BODY_BYTES))
         writer.write(b'{"actor": "a", "type": "NOTE"}\n')
         assert b'"seq"' in await asyncio.wait_for(reader.readuntil(b"}\n"), PATIENCE_S)
+
+
+async def test_bodies_that_wait_behind_an_answer_without_an_end_take_no_memory(
+    site: Site, seldom_collected: None
+) -> None:
+    await site.spawn("a")
+    changes = b"GET /v1/changes?after=now HTTP/1.1\r\nHost: a\r\n\r\n"
+    body = gzip.compress(b" " * 250_000)
+    behind = post(EVENTS, JSON, len(body), "Content-Encoding: gzip") + body
+    async with contextlib.AsyncExitStack() as stack:
+        before, _ = tracemalloc.get_traced_memory()
+        readers = []
+        for number in range(UPLOADS):
+            reader, writer = await stack.enter_async_context(opened(site))
+            if number % 2:
+                writer.write(changes)
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(behind * 32)
+            else:
+                writer.write(changes + behind * 32)
+                await reader.readuntil(b"\r\n\r\n")
+            readers.append(reader)
+        await asyncio.sleep(0.2)
+        after, _ = tracemalloc.get_traced_memory()
+        assert after - before < MOST_BYTES_LEFT
+        await site.send("a", "START")
+        for reader in readers:  # and who waits for changes still gets them
+            assert await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
+
+
+async def test_many_small_requests_may_wait_behind_each_other(site: Site) -> None:
+    await site.spawn("a")
+    body = b'{"type": "NOTE"}'
+    one = post(EVENTS, JSON, len(body)) + body
+    last = post(EVENTS, JSON, len(body), "Connection: close") + body
+    async with opened(site) as (reader, writer):
+        writer.write(one * 99 + last)
+        assert statuses(await asyncio.wait_for(reader.read(), PATIENCE_S)) == [200] * 100

@@ -30,6 +30,9 @@ SPARE_FILES = 200
 AT_ONCE = 20
 """One in so many idle connections is closed when there is no room: to look for them takes a moment."""
 
+MAX_WAITING_BYTES = 1024 * 1024
+"""Of bodies whose requests wait for the answer to an earlier one of their connection; one alone may be as long."""
+
 _LATE = Problem(
     HTTPStatus.REQUEST_TIMEOUT,
     "too-slow",
@@ -131,6 +134,8 @@ class _Connection(web.RequestHandler):
                 self._arriving = body
             else:
                 self._break(message.message)
+            if len(self._messages) > 1:
+                self._bound()
         if not self.is_idle:
             self._forget()
         elif self._late is None:
@@ -141,6 +146,22 @@ class _Connection(web.RequestHandler):
         body = self._arriving
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(web.RequestPayloadError(reason))
+
+    def _bound(self) -> None:
+        """End with the answer to the request at hand where too much waits behind it: no place is held for that.
+
+        As whenever a connection ends, its client sends again what has no answer.
+        """
+        at_hand = 1 if self._current_request is None else 0
+        waiting = list(self._messages)[at_hand:]
+        if sum(body.total_bytes for _, body in waiting) > MAX_WAITING_BYTES:
+            for _ in waiting:
+                self._messages.pop()
+            self._arriving = None
+            self.close()
+            # What still comes is dropped, and the end of it noticed.
+            self._buffer_paused = False
+            self.resume_reading(resume_parser=False)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End; nobody waits for the rest of a body any more."""
