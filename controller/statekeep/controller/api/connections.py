@@ -130,12 +130,12 @@ class _Connection(web.RequestHandler):
         super().data_received(data)
         if self._messages:
             message, body = self._messages[-1]
-            if isinstance(message, RawRequestMessage):
-                self._arriving = body
-            else:
+            if not isinstance(message, RawRequestMessage):
                 self._break(message.message)
-            if len(self._messages) > 1:
-                self._bound()
+            else:
+                self._arriving = body
+                if len(self._messages) > 1:
+                    self._bound()
         if not self.is_idle:
             self._forget()
         elif self._late is None:
@@ -176,9 +176,9 @@ class _Connection(web.RequestHandler):
         """Let go of a body that has not come to its end; aiohttp calls this whenever it has answered.
 
         It would read on, for a client that is still sending and is to see the answer. What is left of a compressed
-        body is dropped as it comes instead: unpacking it takes far longer than sending it.
+        body is dropped as it comes instead: unpacking it takes far longer than sending it. Our own log of requests is
+        written elsewhere.
         """
-        super().log_access(request, response, time)
         body = request.content
         error = body.exception()
         if error is not None:
