@@ -1088,7 +1088,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
-            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes */
+            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes, or its `Content-Encoding` neither `gzip` nor `deflate` */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1492,7 +1492,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
-            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes */
+            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes, or its `Content-Encoding` neither `gzip` nor `deflate` */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -1872,7 +1872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
-            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes */
+            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes, or its `Content-Encoding` neither `gzip` nor `deflate` */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -2312,7 +2312,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemResponse"];
                 };
             };
-            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes */
+            /** @description - `unsupported-media-type`: the body's `Content-Type` is not one that the call takes, or its `Content-Encoding` neither `gzip` nor `deflate` */
             415: {
                 headers: {
                     [name: string]: unknown;

@@ -11,7 +11,8 @@ import resource
 from functools import cache, partial
 from http import HTTPStatus
 
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientPayloadError, StreamReader, hdrs, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from statekeep.controller.api import problems
@@ -28,6 +29,9 @@ SPARE_FILES = 200
 
 AT_ONCE = 20
 """One in so many idle connections is closed when there is no room: to look for them takes a moment."""
+
+MAX_WAITING_BYTES = 1024 * 1024
+"""Of bodies whose requests wait for the answer to an earlier one of their connection; one alone may be as long."""
 
 _LATE = Problem(
     HTTPStatus.REQUEST_TIMEOUT,
@@ -86,9 +90,17 @@ class _Server(web.Server):
 class _Connection(web.RequestHandler):
     """One connection. What its parser refuses never becomes a request, so no middleware sees it."""
 
-    __slots__ = ("_late",)
+    __slots__ = ("_arriving", "_drops", "_late", "_left")
+
+    _arriving: StreamReader | None
+    """The body of the request whose head came last."""
+
+    _drops: bool
+    """Whether nothing of what comes is read any more."""
 
     _late: asyncio.TimerHandle | None
+    _left: StreamReader | None
+    """The body that had not come to its end when its request was answered."""
 
     @property
     def is_idle(self) -> bool:
@@ -102,21 +114,84 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin without a request that is late."""
+        self._arriving = None
+        self._drops = False
         self._late = None
+        self._left = None
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; a head that has begun must be there soon."""
+        """Take what has come; a head that has begun must be there soon.
+
+        What is no part of the body that is arriving ends it: aiohttp tells nobody who waits for the rest of it.
+        """
+        if self._drops:
+            return
         super().data_received(data)
+        if self._messages:
+            message, body = self._messages[-1]
+            if not isinstance(message, RawRequestMessage):
+                self._break(message.message)
+            else:
+                self._arriving = body
+                if len(self._messages) > 1:
+                    self._bound()
         if not self.is_idle:
             self._forget()
         elif self._late is None:
             self._late = self._loop.call_later(HEAD_S, self._give_up)
 
+    def _break(self, reason: str) -> None:
+        """Tell whoever waits for the rest of the body that is arriving, if there is one, that none will come."""
+        body = self._arriving
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(web.RequestPayloadError(reason))
+
+    def _bound(self) -> None:
+        """End with the answer to the request at hand where too much waits behind it: no place is held for that.
+
+        As whenever a connection ends, its client sends again what has no answer.
+        """
+        at_hand = 1 if self._current_request is None else 0
+        waiting = list(self._messages)[at_hand:]
+        if sum(body.total_bytes for _, body in waiting) > MAX_WAITING_BYTES:
+            for _ in waiting:
+                self._messages.pop()
+            self._arriving = None
+            self.close()
+            # What still comes is dropped, and the end of it noticed.
+            self._buffer_paused = False
+            self.resume_reading(resume_parser=False)
+
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End."""
+        """End; nobody waits for the rest of a body any more."""
         self._forget()
         super().connection_lost(exc)
+        if self._left is not None and not self._left.is_eof():
+            self._left.feed_eof()
+
+    def log_access(
+        self, request: web.BaseRequest, response: web.StreamResponse, time: float | None
+    ) -> None:
+        """Let go of a body that has not come to its end; aiohttp calls this whenever it has answered.
+
+        It would read on, for a client that is still sending and is to see the answer. What is left of a compressed
+        body is dropped as it comes instead: unpacking it takes far longer than sending it. Our own log of requests is
+        written elsewhere.
+        """
+        body = request.content
+        error = body.exception()
+        if error is not None:
+            # The frames that it came through hold what had arrived, and some of them hold it: a circle, in which
+            # all of that would stay until Python looks for garbage.
+            error.__traceback__ = None
+            self.force_close()
+        elif not body.is_eof():
+            self._left = body
+            if hdrs.CONTENT_ENCODING in request.headers:
+                self._drops = True
+                if self.transport is not None:
+                    self.transport.write_eof()
 
     def handle_error(
         self,

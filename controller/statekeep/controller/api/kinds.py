@@ -57,7 +57,8 @@ KINDS: Mapping[str, Kind] = {
     "too-large": Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 8 MiB"),
     "unsupported-media-type": Kind(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "the body's `Content-Type` is not one that the call takes",
+        "the body's `Content-Type` is not one that the call takes, or its `Content-Encoding` neither "
+        "`gzip` nor `deflate`",
     ),
     "invalid": Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,

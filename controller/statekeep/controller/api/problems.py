@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 
 from statekeep.controller.api.kinds import TYPE_BASE
 from statekeep.controller.kubernetes.errors import ClusterUnavailable
@@ -31,6 +31,9 @@ RETRY_AFTER_S = 1
 
 MAX_HEAD_BYTES = 8_190
 """Of the line with the URL, and of one header: aiohttp's own limit, and enough for a ServiceAccount's token."""
+
+ENCODINGS = ("gzip", "deflate")
+"""What a body may be packed with."""
 
 _SILENT = "the database does not answer; retry"
 
@@ -107,6 +110,24 @@ def invalid(detail: str, findings: Sequence[Finding] = ()) -> Problem:
     return problem
 
 
+def packed_otherwise() -> Problem:
+    """Return the refusal of a body whose ``Content-Encoding`` is none that is taken."""
+    return Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        f"send the body as it is, or with Content-Encoding: {' or '.join(ENCODINGS)}",
+        headers={"Accept-Encoding": ", ".join(ENCODINGS)},
+    )
+
+
+def _broken() -> Problem:
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "broken-body",
+        "the body broke off, or its encoding is wrong",
+    )
+
+
 def missing(what: str) -> Problem:
     """Return the refusal of a request for something that is not there."""
     return Problem(HTTPStatus.NOT_FOUND, "not-found", f"{what} does not exist")
@@ -150,11 +171,7 @@ def translated(error: Exception) -> Problem:
         case SealBroken():
             return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "not-decryptable", str(error))
         case web.RequestPayloadError():
-            return Problem(
-                HTTPStatus.BAD_REQUEST,
-                "broken-body",
-                "the body broke off, or its encoding is wrong",
-            )
+            return _broken()
         case web.HTTPException():
             return _from_aiohttp(error)
         case _:
@@ -188,6 +205,9 @@ def unparsed(status: HTTPStatus, error: BaseException | None) -> Problem:
             "head-too-large",
             f"the URL or a header has more than {MAX_HEAD_BYTES} bytes",
         )
+    if isinstance(error, ContentEncodingError):
+        # Of a body that has no end it says with what it is packed, of others that it cannot unpack them.
+        return _broken() if error.message in ENCODINGS else packed_otherwise()
     reason = next(iter(str(getattr(error, "message", "")).splitlines()), "").rstrip(":")
     return Problem(status, "refused", f"this is not HTTP: {reason or status.phrase}")
 

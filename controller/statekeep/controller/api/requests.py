@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from statekeep.controller.api.admission import PLACE
 from statekeep.controller.api.contract import JSON, Content, Contract
-from statekeep.controller.api.problems import Problem, invalid
+from statekeep.controller.api.problems import ENCODINGS, Problem, invalid, packed_otherwise
 from statekeep.controller.api.queries import Parameters
 from statekeep.engine.ids import Namespace
 
@@ -66,8 +66,15 @@ QUERY = web.RequestKey("query", Parameters)
 
 def admit(request: web.Request, contract: Contract) -> None:
     """Hold a request to the contract of its call, before its handler sees it."""
+    if contract.bodies and hdrs.CONTENT_ENCODING in request.headers:
+        _refuse_encoding(request.headers[hdrs.CONTENT_ENCODING])
     request[CONTRACT] = contract
     request[QUERY] = _read_query(request, contract.query)
+
+
+def _refuse_encoding(encoding: str) -> None:
+    if encoding.lower() not in (*ENCODINGS, "identity"):
+        raise packed_otherwise()
 
 
 def query(request: web.Request, kind: type[P]) -> P:
@@ -139,7 +146,7 @@ async def json_body(request: web.Request) -> bytes:
 
 
 async def whole_body(request: web.Request) -> bytes:
-    """Return the body, once all of it is there."""
+    """Return the body, once all of it is there; one that is going to be too long is not awaited."""
     place = request[PLACE]
     if request.content.is_eof():  # all of it is there, as it mostly is
         body = request.content.read_nowait()
@@ -147,6 +154,8 @@ async def whole_body(request: web.Request) -> bytes:
             raise web.HTTPRequestEntityTooLarge(request.client_max_size)
         place.hold(len(body))
         return body
+    if (request.content_length or 0) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(request.client_max_size)
     arrived = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
