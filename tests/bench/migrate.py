@@ -76,7 +76,7 @@ class Wanted:
     history: Kind
     partitions: int
     rate: float
-    """Events a second of the stream to the machine; to another one go ``stream.OTHERS`` times as many."""
+    """Events a second of the stream to the machine; to another one go as many."""
 
     calm_s: float
     """How long the stream runs before the deployment, and how long events are counted."""
@@ -434,9 +434,9 @@ ROWS = {
     "preview_s": "preview",
     "preview_page_max_s": "a page of 1,000 actors of the preview, begun with nothing, the slowest",
     "apply_s": "apply",
+    "event_p99_before_s": "99 of 100 events with no deployment took at most",
+    "event_max_before_s": "the slowest of them",
     "apply_under_events_s": "apply while events come in",
-    "event_p99_before_s": "99 of 100 events before it took at most",
-    "event_max_before_s": "the slowest event before it",
     "lock_held_s": "of that, with the machine locked",
     "max_event_wait_s": "the slowest of {events_during:,} events during it, same machine",
     "max_other_event_wait_s": "the slowest of {other_events_during:,} events during it, another machine",

@@ -15,7 +15,8 @@ from functools import partial
 
 from tests.bench.population import DIGITS, NAMESPACE
 
-from statekeep.controller.api.batcher import Batcher
+from statekeep.controller.api.admission import RETRY_AFTER_S
+from statekeep.controller.api.batcher import Batcher, Overloaded
 from statekeep.controller.api.waits import Waits
 from statekeep.engine.ids import ActorId, EventType, Namespace
 from statekeep.engine.store.catalogue import Catalogue
@@ -36,7 +37,12 @@ async def stream(url: str, actors: int, rate: float) -> list[tuple[str, float, f
     async def send(actor: str, event_type: str) -> None:
         start = time.monotonic()
         event = Event(Namespace(NAMESPACE), ActorId(actor), EventType(event_type))
-        assert isinstance(await batcher.submit(event), Answer)
+        while True:
+            try:
+                assert isinstance(await batcher.submit(event), Answer)
+                break
+            except Overloaded:  # as many wait for the machine as may; clients come back
+                await asyncio.sleep(RETRY_AFTER_S)
         answers.append((actor[:1], start, time.monotonic() - start))
 
     ended = asyncio.Event()

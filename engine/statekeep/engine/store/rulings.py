@@ -62,7 +62,8 @@ async def write(
 async def carry_out(
     connection: AsyncConnection, deployment_id: int, target: StoredVersion, parent: StoredVersion
 ) -> None:
-    """Move the cohorts that migrate; the machine's lock is held."""
+    """Move the cohorts that migrate; the machine's lock is held, and nothing is left to do but to commit."""
+    await connection.execute(_SQL["look_up_by_key"])
     keys = {"deployment_id": deployment_id, "parent_id": parent.id, "version_id": target.id}
     await connection.execute(_SQL["move_cohorts"], keys)
 

@@ -118,6 +118,11 @@ select :deployment_id, i.history_id, i.configuration_id, i.landing_id, i.reason,
               cast(:skipped as jsonb[]))
        as i (history_id, configuration_id, landing_id, reason, detail, skipped);
 
+-- :name look_up_by_key
+-- For the rest of the transaction. A table that is small, as that of edges may be, is read as a whole for each of a
+-- million rows otherwise, since Postgres cannot know that there are so many.
+select set_config('enable_seqscan', 'off', true);
+
 -- :name move_cohorts
 -- Cohorts move, actors do not: one row an update, whatever the number of actors. The new version
 -- has no cohorts yet, so one of those that arrive with the same history becomes the canonical one.
