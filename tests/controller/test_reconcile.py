@@ -458,7 +458,7 @@ async def test_a_version_that_means_something_else_to_this_release_says_where(
         assert isinstance(outcome.standing, Reinterpreted)
         summary = ready(outcome)
     assert summary[:2] == ("False", "Reinterpreted")
-    assert "in review, BACK led to documents and would not be handled" in summary[2]
+    assert "event 4, BACK, is not handled in review" in summary[2]
     assert "go back to the release before, or move the actors" in summary[2]
 
 
