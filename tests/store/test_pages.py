@@ -1,6 +1,8 @@
 """Pages cost what they look at: however many are passed over, whoever walks them meets everybody once."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +21,8 @@ from statekeep.engine.store import audit, passengers, populations, versions
 from statekeep.engine.store.deployments import Deployment
 from statekeep.engine.store.events import Answer
 from statekeep.engine.store.versions import StoredVersion
+
+P = TypeVar("P", audit.ActorPage, audit.CohortPage)
 
 DIGITS: JsonObject = {
     "initial": "even",
@@ -92,6 +96,27 @@ async def walked(
         assert last is None or page.last > last
         last = page.last
     raise AssertionError("the pages never end")
+
+
+async def leafed(
+    world: World, read: Callable[..., Awaitable[P]], done: Deployment, limit: int
+) -> list[P]:
+    """Return every page of a deployment's decisions, in the one way or the other."""
+    pages: list[P] = []
+    while not pages or pages[-1].last is not None:
+        after = pages[-1].last if pages else None
+        pages.append(
+            await world.database.read(
+                partial(
+                    read,
+                    catalogue=world.catalogue,
+                    deployment_id=done.id,
+                    after=after,
+                    limit=limit,
+                )
+            )
+        )
+    return pages
 
 
 async def whole(world: World, version: Version) -> dict[str, Decided]:
@@ -248,17 +273,7 @@ async def test_who_came_after_a_deployment_fills_pages_but_is_passed_over_one_pa
         await world.spawn(name, "v1", "START", "PAY")
     await world.propose("v3", LOAN_2, parent="v1")
     await world.apply("v3")
-    pages: list[audit.ActorPage] = []
-    last: ActorId | None = None
-    while not pages or last is not None:
-        pages.append(
-            await world.database.read(
-                lambda connection, last=last: audit.of_deployment_by_actor(  # type: ignore[misc]
-                    connection, world.catalogue, done.id, after=last, limit=10
-                )
-            )
-        )
-        last = pages[-1].last
+    pages = await leafed(world, audit.of_deployment_by_actor, done, 10)
     assert [page.last for page in pages] == ["a09", "a19", None]
     assert [[name for name, _ in page.decisions] for page in pages] == [[], [], ["b", "c"]]
 
@@ -273,15 +288,5 @@ async def test_decisions_that_concern_nobody_are_passed_over_one_page_at_a_time(
     done = await world.apply("v2")
     assert isinstance(done, Deployment)
     assert await world.count("decision") == 24
-    pages: list[audit.CohortPage] = []
-    last: tuple[int, int] | None = None
-    while not pages or last is not None:
-        pages.append(
-            await world.database.read(
-                lambda connection, last=last: audit.of_deployment(  # type: ignore[misc]
-                    connection, world.catalogue, done.id, after=last, limit=10
-                )
-            )
-        )
-        last = pages[-1].last
+    pages = await leafed(world, audit.of_deployment, done, 10)
     assert [[(one.events, n) for one, n in page.decisions] for page in pages] == [[], [], [(23, 1)]]

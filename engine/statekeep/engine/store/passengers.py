@@ -75,7 +75,7 @@ async def page(
         size = min(size, AT_ONCE, actors)
         rows = await _look(connection, parent, after, size)
         seen, cost = _affordable(rows, walk, events, at_least=int(actors == ACTORS))
-        if len(seen) < len(rows) and not seen:
+        if rows and not seen:
             return Page(found, after)
         decided = await _decide(connection, walk, seen)
         for row in seen:
