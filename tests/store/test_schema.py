@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import KEYS
 from tests.operator.outage import Way
 from tests.store.conftest import World
-from tests.store.definitions import LOAN_1
+from tests.store.definitions import LOAN_1, LOAN_2
 
 from statekeep.engine.errors import SchemaOutdated, StoreUnavailable
 from statekeep.engine.store import versions
 from statekeep.engine.store.database import Database, check, connect, upgrade
+from statekeep.engine.store.deployments import Deployment
 from statekeep.engine.store.schema import SCHEMA, metadata
 
 
@@ -104,16 +105,21 @@ async def test_a_host_that_vanishes_is_noticed_within_half_a_minute(database_url
         "update statekeep.configuration set label = 'other'",
         "delete from statekeep.actor",
         "delete from statekeep.cohort",
+        "delete from statekeep.deployment",
         "truncate statekeep.event",
         "truncate statekeep.actor cascade",
         "truncate statekeep.cohort cascade",
         "truncate statekeep.history cascade",
         "truncate statekeep.configuration cascade",
+        "truncate statekeep.deployment cascade",
+        "truncate statekeep.decision",
     ],
 )
 async def test_the_log_cannot_be_rewritten(world: World, database_url: str, statement: str) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START")
+    await world.propose("v2", LOAN_2, parent="v1")
+    assert isinstance(await world.apply("v2"), Deployment)
     with (
         psycopg.connect(database_url) as connection,
         pytest.raises(psycopg.errors.RestrictViolation),

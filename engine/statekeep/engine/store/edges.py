@@ -75,7 +75,6 @@ class _Row(NamedTuple):
     history_id: int
     configuration_id: int
     fingerprint: bytes
-    depth: int
     known: bool
     document: JsonObject
     """Of the cohort's configuration; only where the edge is not known."""
@@ -213,7 +212,7 @@ async def _computed(
             continue
         if taken.handled:
             chain = extend(row.fingerprint, row.event_type)
-            history = NewHistory(row.history_id, row.event_type, row.depth + 1, chain)
+            history = NewHistory(row.history_id, row.event_type, chain)
             skips = version.policy.unhandled_events is UnhandledEvents.SKIP
             is_hidden = skips and taken.configuration == at
             new.steps.append(

@@ -10,6 +10,7 @@ all others out meanwhile (``locks.FOUNDING_SPACE``).
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,7 +32,6 @@ class NewHistory:
 
     parent_id: int
     event_type: str
-    depth: int
     fingerprint: bytes
 
 
@@ -57,24 +57,28 @@ async def arrivals(
 
     One round trip where the histories are new and the configurations are not, as it mostly is.
     """
-    fingerprints = [history.fingerprint for history in histories]
-    rows = {
-        "parents": [history.parent_id for history in histories],
-        "types": [history.event_type for history in histories],
-        "depths": [history.depth for history in histories],
-        "fingerprints": fingerprints,
-    }
+    rows = _columns(histories) | {"fingerprints": [history.fingerprint for history in histories]}
     digests = _digests(configurations)
     inserted, found = await exchange(
         connection, (_SQL["insert_histories"], rows), _finding_configurations(digests)
     )
     ids = {fingerprint: id_ for id_, fingerprint in inserted}
-    known = {fingerprint for fingerprint in fingerprints if fingerprint not in ids}
+    known = [history for history in histories if history.fingerprint not in ids]
     if known:
-        keys = {"fingerprints": list(known)}
-        [there] = await exchange(connection, (_SQL["find_histories"], keys))
+        [there] = await exchange(connection, (_SQL["find_histories"], _columns(known)))
         ids |= {fingerprint: id_ for id_, fingerprint in there}
-    return Interned(ids, known, await _all(connection, digests, _by_pair(digests, found)))
+    return Interned(
+        ids,
+        {history.fingerprint for history in known},
+        await _all(connection, digests, _by_pair(digests, found)),
+    )
+
+
+def _columns(histories: Collection[NewHistory]) -> dict[str, list[Any]]:
+    return {
+        "parents": [history.parent_id for history in histories],
+        "types": [history.event_type for history in histories],
+    }
 
 
 async def configurations(

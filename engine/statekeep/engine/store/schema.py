@@ -3,9 +3,9 @@
 The log (``spawn``, ``event``, ``deployment``, ``decision``) is the truth and append-only; ``cohort`` and
 ``edge`` are an index of the present. Alembic revisions create all of this; a test compares the two.
 
-What every event writes has no foreign keys: each would cost a query and a row lock an event. Instead,
-no row that an event or an actor refers to can be deleted (triggers ``no_delete``, ``append_only`` and
-``no_truncate``), and the statement that writes references takes them from rows that it has locked or read.
+What events and deployments write by the million has no foreign keys: each would cost a query and a row lock a row.
+Instead, no row that is referred to can be deleted (triggers ``no_delete``, ``append_only`` and ``no_truncate``), and
+the statement that writes references takes them from rows that it has locked or read.
 """
 
 from typing import Any
@@ -131,12 +131,14 @@ history = sa.Table(
     "history",
     metadata,
     _identity(sa.BigInteger),
-    _to("parent_id", "history.id", sa.BigInteger, nullable=True),
+    sa.Column("parent_id", sa.BigInteger),
     _text("event_type"),
     sa.Column("depth", sa.Integer, nullable=False),
+    # Unique, since it follows from the parent's and the event.
     _bytes("fingerprint"),
     sa.UniqueConstraint("parent_id", "event_type"),
-    sa.UniqueConstraint("fingerprint"),
+    # There is one root.
+    sa.Index("history_root_idx", "depth", unique=True, postgresql_where="parent_id IS NULL"),
     sa.CheckConstraint("(depth = 0) = (parent_id IS NULL)", name="root"),
     sa.CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint"),
     comment="The tree of histories; an actor's history is a node.",
@@ -153,8 +155,6 @@ configuration = sa.Table(
     _text("label"),
     sa.Column("done", sa.Boolean, nullable=False),
     sa.UniqueConstraint("version_id", "digest"),
-    # What cohort refers to: its configuration is one of its version's.
-    sa.UniqueConstraint("version_id", "id"),
     comment="State value, history-state memory and status, interned per version.",
 )
 
@@ -163,13 +163,10 @@ cohort = sa.Table(
     metadata,
     _identity(sa.BigInteger),
     sa.Column("version_id", sa.Integer, nullable=False),
-    _to("history_id", "history.id", sa.BigInteger),
+    sa.Column("history_id", sa.BigInteger, nullable=False),
+    # One of its version's.
     sa.Column("configuration_id", sa.BigInteger, nullable=False),
     sa.Column("canonical", sa.Boolean, nullable=False),
-    sa.ForeignKeyConstraint(
-        ["version_id", "configuration_id"],
-        [f"{SCHEMA}.configuration.version_id", f"{SCHEMA}.configuration.id"],
-    ),
     # New arrivals join exactly one cohort.
     sa.Index(
         "cohort_canonical_idx",
@@ -336,13 +333,12 @@ namespace = sa.Table(
 decision = sa.Table(
     "decision",
     metadata,
-    sa.Column(
-        "deployment_id", sa.Integer, sa.ForeignKey(f"{SCHEMA}.deployment.id"), primary_key=True
-    ),
-    # Both are those of a cohort, which refers to them: a second check of a million rows costs much.
+    sa.Column("deployment_id", sa.Integer, primary_key=True, autoincrement=False),
+    # Both are those of a cohort.
     sa.Column("history_id", sa.BigInteger, primary_key=True),
     sa.Column("configuration_id", sa.BigInteger, primary_key=True),
-    _to("landing_id", "configuration.id", sa.BigInteger, nullable=True),
+    # One of the deployment's version.
+    sa.Column("landing_id", sa.BigInteger),
     _text("reason", nullable=True),
     _text("detail", nullable=True),
     sa.Column("skipped", JSONB, nullable=False),

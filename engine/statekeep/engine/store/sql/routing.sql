@@ -110,13 +110,18 @@ select distinct c.history_id, c.configuration_id, cast(0 as bigint) as actors
                    offset 0);
 
 -- :name insert_decisions
+-- Of a deployment that is there, and to configurations of its version: else there is nothing to refer to.
 insert into statekeep.decision (deployment_id, history_id, configuration_id, landing_id, reason,
                                 detail, skipped)
-select :deployment_id, i.history_id, i.configuration_id, i.landing_id, i.reason, i.detail, i.skipped
+select p.id, i.history_id, i.configuration_id, k.id, i.reason, i.detail, i.skipped
   from unnest(cast(:histories as bigint[]), cast(:configurations as bigint[]),
               cast(:landings as bigint[]), cast(:reasons as text[]), cast(:details as text[]),
               cast(:skipped as jsonb[]))
-       as i (history_id, configuration_id, landing_id, reason, detail, skipped);
+       as i (history_id, configuration_id, landing_id, reason, detail, skipped)
+  left join statekeep.deployment p on p.id = :deployment_id
+  left join lateral (select k.id
+                       from statekeep.configuration k
+                      where k.id = i.landing_id and k.version_id = p.version_id offset 0) as k on true;
 
 -- :name look_up_by_key
 -- For the rest of the transaction. A table that is small, as that of edges may be, is read as a whole for each of a
