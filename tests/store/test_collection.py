@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
-from tests.store.test_waiting import WAITING, behind, stored
+from tests.store.test_waiting import WAITING, behind, nobody_writes, stored
 
 from statekeep.engine.store import collection, locks
 from statekeep.engine.store.deployments import Deployment, Held
@@ -166,13 +167,15 @@ async def test_a_deserted_cohort_of_an_unseen_kind_does_not_hold_a_deployment(wo
 
 
 async def test_who_arrives_where_an_unseen_kind_of_move_was_deserted_holds_the_deployment(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START", "PAY")
     await world.spawn("b", "v1")
     await world.propose("v2", LOAN_2, parent="v1")
     approved = (await world.preview("v2")).id
+
+    monkeypatch.setattr(locks, "await_events", nobody_writes)
 
     async def hold(connection: AsyncConnection) -> None:
         version = await stored(world, connection, "v1")

@@ -5,21 +5,30 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 from tests.store.test_races import LONGER, RING
+from tests.store.test_waiting import WAITING
 
 from statekeep.engine.ids import VersionName
-from statekeep.engine.store import audit, counting, deployments
-from statekeep.engine.store.counting import Uncounted
+from statekeep.engine.store import audit, counting, deployments, locks
+from statekeep.engine.store.counting import Count, Uncounted
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deployments import AppliedBefore, Deployment
+from statekeep.engine.store.locks import MACHINE_SPACE
 
 TALLIES = (
     "select history_id, configuration_id, actors from tally where deployment_id = :id order by 1, 2"
 )
+
+DECIDED = (
+    "select from pg_locks"
+    " where relation = 'decision'::regclass and mode = 'RowExclusiveLock' and granted"
+)
+"""Somebody has written decisions, and not committed them yet."""
 
 
 class Died(Exception):
@@ -34,7 +43,7 @@ def dying() -> Iterator[None]:
         raise Died
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "count", die)
+        patch.setattr(Count, "finish", die)
         yield
 
 
@@ -118,14 +127,7 @@ async def test_the_snapshot_and_the_log_count_alike(world: World) -> None:
         done.append(deployment)
         await world.spawn(f"young{version}", version)
     for deployment in done:
-        counted = await world.rows(TALLIES, {"id": deployment.id})
-        await forget(world, deployment)
-        found = await world.database.read(
-            lambda connection, id_=deployment.version_id: deployments.find(connection, id_)  # type: ignore[misc]
-        )
-        again = await deployments.counted(world.database, found)  # type: ignore[arg-type]
-        assert await world.rows(TALLIES, {"id": deployment.id}) == counted
-        assert again == deployment
+        await assert_the_log_counts_alike(world, deployment)
 
 
 async def forget(world: World, deployment: Deployment) -> None:
@@ -192,14 +194,119 @@ async def test_who_counts_beside_upkeep_hears_of_no_race(
         await world.spawn(f"paid{number}", "v1", "START", "PAY")
     await world.propose("v2", LOAN_2, parent="v1", path=["START"])
     approved = (await world.preview("v2")).id
-    count = counting.count
+    finish = Count.finish
 
-    async def late(database: Database, snapshot: AsyncConnection, deployment: Uncounted) -> None:
+    async def late(count: Count, database: Database, deployment: Uncounted) -> None:
         await counting.recount(database, deployment)
-        await count(database, snapshot, deployment)
+        await finish(count, database, deployment)
 
-    monkeypatch.setattr(counting, "count", late)
+    monkeypatch.setattr(Count, "finish", late)
     done = await world.apply("v2", approved)
     assert isinstance(done, Deployment)
     assert (done.migrated, done.stayed, done.needs_rescue) == (5, 0, 0)
     assert [row.actors for row in await world.rows(TALLIES, {"id": done.id})] == [5]
+
+
+async def test_what_happens_between_the_count_and_the_deployment_is_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything that can happen to an actor happens when all have been counted and the machine is not held yet."""
+    await world.propose("v1", RING)
+    await world.propose("w1", RING, machine="w")
+    for name, way in {
+        "once": "",
+        "twice": "",
+        "new": "A",
+        "gone": "AB",
+        "calm": "",
+        "b": "A",
+    }.items():
+        await world.spawn(name, "v1", *way)
+    await world.propose("v2", RING, parent="v1", path=["A"])
+    stop_machine = locks.stop_machine
+
+    async def late(connection: AsyncConnection, machine_id: int) -> None:
+        await world.answered("once", "A")
+        await world.answered("twice", "A")
+        await world.answered("twice", "B")
+        await world.answered("new", "B")
+        await world.answered("new", "A")
+        await world.answered("gone", "A")
+        await world.answered("calm", "UNKNOWN")
+        await world.spawn("young", "v1")
+        await world.spawn("busy", "v1", "A", "B")
+        await world.spawn("elsewhere", "w1", "A")
+        await stop_machine(connection, machine_id)
+
+    monkeypatch.setattr(locks, "stop_machine", late)
+    done = await world.apply("v2")
+    assert isinstance(done, Deployment)
+    assert (done.migrated, done.stayed, done.needs_rescue) == (6, 2, 0)
+    await assert_the_log_counts_alike(world, done)
+
+
+async def test_who_was_writing_when_the_count_began_is_counted(
+    world: World, database_url: str
+) -> None:
+    """A transaction draws a position and commits late; by then a later position can be seen."""
+    stored = await world.propose("v1", RING)
+    for name in ("slow", "quick"):
+        await world.spawn(name, "v1", "A")
+    await world.spawn("other", "v1", "A", "B")
+    await world.propose("v2", RING, parent="v1", path=["A"])
+    await world.preview("v2")
+    async with await psycopg.AsyncConnection.connect(database_url) as writer:
+        await writer.execute(
+            "select pg_advisory_xact_lock_shared(%s, %s)", [MACHINE_SPACE, stored.machine_id]
+        )
+        drawn = await writer.execute("select nextval('statekeep.change_position')")
+        [position] = await drawn.fetchone() or ()
+        await world.answered("quick", "B")
+        deploying = asyncio.create_task(world.apply("v2"))
+        await asyncio.sleep(0.3)
+        assert not deploying.done()
+        await writer.execute(
+            "insert into statekeep.event (actor_key, seq, history_id, configuration_id, epoch, at, position)"
+            " select s.key, 2, c.history_id, c.configuration_id, 0, now(), %s"
+            "   from statekeep.actor s, statekeep.actor o join statekeep.cohort c on c.id = o.cohort_id"
+            "  where s.id = 'slow' and o.id = 'other'",
+            [position],
+        )
+        await writer.execute(
+            "update statekeep.actor s set cohort_id = o.cohort_id, seq = 2"
+            "  from statekeep.actor o where s.id = 'slow' and o.id = 'other'"
+        )
+    done = await deploying
+    assert isinstance(done, Deployment)
+    tallies = await world.rows(TALLIES, {"id": done.id})
+    assert [row.actors for row in tallies] == [3]
+    await assert_the_log_counts_alike(world, done)
+
+
+async def test_a_change_of_the_schema_and_a_count_do_not_wait_for_each_other(
+    world: World, database_url: str
+) -> None:
+    await world.propose("v1", RING)
+    await world.spawn("a", "v1", "A")
+    await world.propose("v2", RING, parent="v1", path=["A"])
+    approved = (await world.preview("v2")).id
+    async with await psycopg.AsyncConnection.connect(database_url) as change:
+        await change.execute("lock table statekeep.actor in access exclusive mode")
+        deploying = asyncio.create_task(world.apply("v2", approved))
+        while not ((await world.rows(WAITING))[0][0] and await world.rows(DECIDED)):
+            assert not deploying.done()
+        await change.execute("lock table statekeep.decision in access exclusive mode")
+    done = await deploying
+    assert isinstance(done, Deployment)
+    assert done.migrated == 1
+
+
+async def assert_the_log_counts_alike(world: World, deployment: Deployment) -> None:
+    counted = await world.rows(TALLIES, {"id": deployment.id})
+    await forget(world, deployment)
+    assert await deployments.count_all(world.database) == 1
+    found = await world.database.read(
+        lambda connection: deployments.find(connection, deployment.version_id)
+    )
+    assert found == deployment
+    assert await world.rows(TALLIES, {"id": deployment.id}) == counted

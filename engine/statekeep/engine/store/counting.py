@@ -1,29 +1,42 @@
-"""How many actors each decision of a deployment concerned: known only when it is over.
+"""How many actors each decision of a deployment concerned: counted beside it, and exact once it has happened.
 
 ::
 
-    deployment ── machine lock ── snapshot ── commit, events go on ── tally on the snapshot ── settle
+    deployment   decide, write decisions ──── machine lock ── move ── commit
+    count        snapshot ── pass over the actors ┘                      └ what changed since ── tally ── settle
 
-A snapshot that is taken while the deployment holds its machine sees all that came before it and
-nothing that comes after, for as long as one likes: so nobody waits for the count. If we die between
-the commit and the count, the log still knows where every actor stood when that epoch began, and
-whoever meets the uncounted deployment counts it from there. Both ways give the same numbers, so it
-does no harm if two do it at once.
+The pass over all actors is done before the machine is held: events that wait for the machine would share the
+processors with it. What happened between snapshot and deployment is in the log, by position. Each actor that had an
+event since is taken from where the snapshot has it, and added to where its last event before the deployment led. If
+we die between the commit and the tally, the log still knows where every actor stood when that epoch began, and
+whoever meets the uncounted deployment counts it from there. Both ways give the same numbers, so it does no harm if
+two do it at once.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.store import standings
+from statekeep.engine.store import locks, standings
 from statekeep.engine.store.database import Database, lost_race
 from statekeep.engine.store.sql import statements
 
-_SQL = statements("routing.sql")
+_SQL = statements("counting.sql")
+
+_ONE_VIEW = sa.text("set transaction isolation level repeatable read")
+"""A connection that had to be opened again remembers no options."""
+
+_LOCK_TIMEOUT = sa.text("set local lock_timeout = '1s'")
+"""Whoever changes the schema may wait for the deployment, which waits for the count: no circle that Postgres sees."""
 
 _WORKERS = sa.text("show max_parallel_workers_per_gather")
-"""Takes no snapshot either."""
+
+AT_ONCE = 20_000
+"""Actors that one statement corrects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +47,82 @@ class Uncounted:
     epoch: int
     machine_id: int
     parent_id: int
+    position: int
 
 
-async def prepare(snapshot: AsyncConnection) -> None:
-    """Begin a transaction that sees nothing yet; what an earlier one saw is forgotten."""
-    await snapshot.rollback()
-    # Setting something takes no snapshot. A million groups fit in this much memory; and who counts leaves room on the
-    # processors for the events that have waited.
-    await snapshot.execute(sa.text("set local work_mem = '64MB'"))
-    if int((await snapshot.execute(_WORKERS)).scalar_one()) > 1:
-        await snapshot.execute(sa.text("set local max_parallel_workers_per_gather = 1"))
+class Count:
+    """Where the actors of a version stand when a deployment takes them."""
 
+    def __init__(self, snapshot: AsyncConnection) -> None:
+        self._snapshot = snapshot
+        self._newest = 0
+        """Of changes up to this position none is missing in the snapshot."""
 
-async def look(snapshot: AsyncConnection) -> None:
-    """See from now on what is committed at this moment."""
-    await snapshot.execute(sa.select(1))
+    @asynccontextmanager
+    async def beside(
+        self, deployment: AsyncConnection, machine_id: int, version_id: int
+    ) -> AsyncIterator[None]:
+        """Count while the block runs; at its end both are over.
 
+        Args:
+            deployment: its connection, which waits for those who write now: so Postgres notices if one waits for it.
+            machine_id: of the machine.
+            version_id: of the version whose actors are counted.
+        """
+        self._newest = (await deployment.execute(_SQL["newest"])).scalar_one()
+        # Who has drawn a position and cannot be seen yet holds the machine.
+        await locks.await_events(deployment, machine_id)
+        counting = asyncio.create_task(self._begin(machine_id, version_id))
+        try:
+            yield
+            await counting
+        finally:
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
 
-async def count(database: Database, snapshot: AsyncConnection, deployment: Uncounted) -> None:
-    """Count on a snapshot that began while the deployment held its machine."""
-    keys = {
-        "deployment_id": deployment.id,
-        "machine_id": deployment.machine_id,
-        "parent_id": deployment.parent_id,
-    }
-    try:
-        await snapshot.execute(_SQL["count_actors"], keys)
-        await snapshot.execute(_SQL["tally"], keys)
-        await snapshot.commit()
-    except sa.exc.DBAPIError as error:
-        if not lost_race(error):
-            raise
-        await snapshot.rollback()  # somebody counts beside us, whom this snapshot cannot see
-        return await recount(database, deployment)
-    return await database.transact(lambda connection: _settle(connection, deployment))
+    async def _begin(self, machine_id: int, version_id: int) -> None:
+        await self._snapshot.rollback()  # what an earlier attempt saw
+        await self._snapshot.execute(_ONE_VIEW)
+        await self._snapshot.execute(_LOCK_TIMEOUT)
+        # A million groups fit in this much memory; and who counts leaves room on the processors for events.
+        await self._snapshot.execute(sa.text("set local work_mem = '64MB'"))
+        if int((await self._snapshot.execute(_WORKERS)).scalar_one()) > 1:
+            await self._snapshot.execute(sa.text("set local max_parallel_workers_per_gather = 1"))
+        keys = {"machine_id": machine_id, "version_id": version_id}
+        await self._snapshot.execute(_SQL["count_actors"], keys)
+
+    async def finish(self, database: Database, deployment: Uncounted) -> None:
+        """Write down how many actors each decision of the deployment concerned, which has happened."""
+        try:
+            await self._correct(database, deployment)
+            await self._snapshot.execute(_SQL["tally"], {"deployment_id": deployment.id})
+            await self._snapshot.commit()
+        except sa.exc.DBAPIError as error:
+            if not lost_race(error):
+                raise
+            # Somebody counts beside us, whom this snapshot cannot see.
+            await self._snapshot.rollback()
+            return await recount(database, deployment)
+        return await database.transact(lambda connection: _settle(connection, deployment))
+
+    async def _correct(self, database: Database, deployment: Uncounted) -> None:
+        """Move those who had an event between the snapshot and the deployment."""
+        stretch = {
+            "version_id": deployment.parent_id,
+            "after": self._newest,
+            "before": deployment.position,
+        }
+        async with database.lend() as log:
+            options = {"yield_per": AT_ONCE}
+            changed = await log.stream(_SQL["changed"], stretch, execution_options=options)
+            async for part in changed.partitions():
+                keys = {
+                    "version_id": deployment.parent_id,
+                    "keys": [row.actor_key for row in part],
+                    "histories": [row.history_id for row in part],
+                    "configurations": [row.configuration_id for row in part],
+                }
+                await self._snapshot.execute(_SQL["correct"], keys)
 
 
 async def recount(database: Database, deployment: Uncounted) -> None:

@@ -48,8 +48,8 @@ Otherwise changes and events wait for each other in circles."""
 
 UPGRADE = "run `statekeep db upgrade`"
 
-_LOST_RACE = ("40001", "40P01", "26000")
-"""SQLSTATEs of a serialization failure, a deadlock, and a prepared statement that was forgotten."""
+_LOST_RACE = ("40001", "40P01", "55P03", "26000")
+"""SQLSTATEs of a serialization failure, a deadlock, a lock timeout, and a prepared statement that was forgotten."""
 
 _DIALECTS = ("postgresql", "postgres")
 """What a URL may begin with, as libpq reads it."""
@@ -124,10 +124,9 @@ class Database:
         return await _repeated(once)
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection whose transactions see one snapshot each, from their first statement on."""
+    async def lend(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection: nothing is run again, and what is not committed is rolled back."""
         async with _translated(self.engine.url), self.engine.connect() as connection:
-            await connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     async def close(self) -> None:

@@ -3,12 +3,13 @@
 ::
 
     deployment lock ─ evaluate, write decisions ─ machine lock ─ evaluate what is new ─ move ─ commit
-                      (events go on)              (events of this machine wait)
+                      (events go on, actors       (events of this machine wait)
+                       are counted)
 
 Under the machine's lock nothing is done whose cost grows with the actors. One cohort always gets
 the same decision, so all cohorts of the parent are decided beforehand, whether anybody is in them or
 not, and under the lock only those that have come to be since. How many actors each
-decision concerned is counted afterwards, on a snapshot from under the lock (``counting``).
+decision concerned is counted beside it, and made exact afterwards (``counting``).
 
 Whether anybody is in a cohort matters for one thing only: a kind of move that the approved preview did not
 show holds the deployment if it would happen to somebody. Where such a cohort looks deserted, it
@@ -32,14 +33,13 @@ from statekeep.engine.routing.policy import UnseenMoves
 from statekeep.engine.routing.replay import Walk
 from statekeep.engine.store import (
     collection,
-    counting,
     locks,
     populations,
     rulings,
     schema,
     versions,
 )
-from statekeep.engine.store.counting import Uncounted
+from statekeep.engine.store.counting import Count, Uncounted
 from statekeep.engine.store.sql import statements
 from statekeep.engine.store.versions import StoredVersion
 
@@ -90,12 +90,12 @@ class Deploying:
         self._approved = approved
         self._patient = patient
 
-    async def run(self, approval: Approval, snapshot: AsyncConnection) -> Uncounted:
+    async def run(self, approval: Approval, count: Count) -> Uncounted:
         """Decide, stop the machine, decide the rest, move.
 
         Args:
             approval: of the preview whose kinds of move these are.
-            snapshot: to count on; it looks while the machine is stopped.
+            count: of the actors, over when the machine is stopped.
 
         Raises:
             Unseen: and the transaction must end.
@@ -103,23 +103,22 @@ class Deploying:
         """
         connection, target, parent = self._connection, self._target, self._parent
         started_at = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
-        walk = await populations.histories(connection, target.version, parent)
-        decided = await self._decided(walk, await populations.cohorts(connection, parent))
-        decided = await self._without_deserted(decided)
-        deployment = await self._record(approval, started_at)
-        landings = rulings.Landings(target.id)
-        await rulings.write(connection, deployment.id, landings, decided)
-        await versions.mark_applied(connection, target.id)
-        await counting.prepare(snapshot)
+        async with count.beside(connection, target.machine_id, parent.id):
+            walk = await populations.histories(connection, target.version, parent)
+            decided = await self._decided(walk, await populations.cohorts(connection, parent))
+            decided = await self._without_deserted(decided)
+            deployment_id, epoch = await self._record(approval, started_at)
+            landings = rulings.Landings(target.id)
+            await rulings.write(connection, deployment_id, landings, decided)
+            await versions.mark_applied(connection, target.id)
 
         await locks.stop_machine(connection, target.machine_id)
-        new = await populations.undecided(connection, parent, deployment.id)
+        new = await populations.undecided(connection, parent, deployment_id)
         rest = await self._without_passed(await self._decided(walk, new))
-        await rulings.write(connection, deployment.id, landings, rest)
-        await counting.look(snapshot)
-        await rulings.carry_out(connection, deployment.id, target, parent)
-        await self._stamp(deployment.id)
-        return deployment
+        await rulings.write(connection, deployment_id, landings, rest)
+        await rulings.carry_out(connection, deployment_id, target, parent)
+        position = await self._stamp(deployment_id)
+        return Uncounted(deployment_id, epoch, target.machine_id, parent.id, position)
 
     async def _decided(self, walk: Walk, cohorts: Sequence[Cohort]) -> list[Decided]:
         """Return the decisions; kinds of move that were not approved are still among them where they hold."""
@@ -201,8 +200,8 @@ class Deploying:
             raise Unseen(held)
         return places
 
-    async def _record(self, approval: Approval, started_at: datetime) -> Uncounted:
-        """Count the machine's deployments one further, and write this one down."""
+    async def _record(self, approval: Approval, started_at: datetime) -> tuple[int, int]:
+        """Count the machine's deployments one further, and write this one down; return its id and the epoch."""
         machine = schema.machine
         epoch = (
             await self._connection.execute(
@@ -226,13 +225,16 @@ class Deploying:
             )
             .returning(schema.deployment.c.id)
         )
-        return Uncounted(row.scalar_one(), epoch, self._target.machine_id, self._parent.id)
+        return row.scalar_one(), epoch
 
-    async def _stamp(self, deployment_id: int) -> None:
-        """Say when it happened, and where in the change feed: now, while no event can."""
+    async def _stamp(self, deployment_id: int) -> int:
+        """Say when it happened, and where in the change feed: now, while no event can; return the position."""
         table = schema.deployment
-        await self._connection.execute(
+        row = await self._connection.execute(
             sa.update(table)
             .where(table.c.id == deployment_id)
             .values(at=sa.func.clock_timestamp(), position=schema.CHANGE_POSITION.next_value())
+            .returning(table.c.position)
         )
+        position: int = row.scalar_one()
+        return position

@@ -5,8 +5,8 @@
     deployment lock ─ evaluate, write decisions ─ machine lock ─ evaluate what is new ─ move ─ commit ─ count
                       (events go on)              (events of this machine wait)                (events go on)
 
-``deploying`` is that transaction, ``counting`` what comes after it. A kind of move that the approved preview
-did not show ends it without a trace, or stays behind, as the version's policy says.
+``deploying`` is that transaction, ``counting`` what goes on beside it and after it. A kind of move that the approved
+preview did not show ends it without a trace, or stays behind, as the version's policy says.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from statekeep.engine.store import (
     schema,
     versions,
 )
-from statekeep.engine.store.counting import Uncounted
+from statekeep.engine.store.counting import Count, Uncounted
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.deploying import Approval, Deploying, Passed, Unseen
 
@@ -177,14 +177,15 @@ async def _attempt(
     """Apply it in one transaction, and count.
 
     Args:
-        database: two connections are taken.
+        database: two connections are taken at a time.
         wish: what to apply.
         patient: whether to come back with what may be deserted, rather than look under the lock.
 
     Raises:
         _Again: there is such.
     """
-    async with database.snapshot() as snapshot:
+    async with database.lend() as second:
+        count = Count(second)
 
         async def work(connection: AsyncConnection) -> _Done | NotShown | Busy:
             target = await versions.find(connection, wish.namespace, wish.name, for_update=True)
@@ -203,7 +204,7 @@ async def _attempt(
                 raise SemanticsOutdated(parent.semantics, semantics.SEMANTICS)
             deploying = Deploying(connection, target, parent, approved, patient=patient)
             try:
-                new = await deploying.run(wish.approval, snapshot)
+                new = await deploying.run(wish.approval, count)
             except Passed as passed:
                 raise _Again(target.machine_id, passed.cohorts) from passed
             return _Done(new, is_new=True)
@@ -214,7 +215,7 @@ async def _attempt(
             return Held(unseen.kinds)
         match result:
             case _Done(Uncounted() as new, is_new=True):
-                await counting.count(database, snapshot, new)
+                await count.finish(database, new)
                 return await _read(database, new.id)
             case _Done(before):
                 pass
@@ -254,7 +255,7 @@ def _query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
 
 def _deployment(row: Any) -> Deployment | Uncounted:
     if row.migrated is None:
-        return Uncounted(row.id, row.epoch, row.machine_id, row.parent_id)
+        return Uncounted(row.id, row.epoch, row.machine_id, row.parent_id, row.position)
     return Deployment(
         id=row.id,
         number=row.number,
