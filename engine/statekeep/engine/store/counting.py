@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from statekeep.engine.store import locks, standings
+from statekeep.engine.store import standings
 from statekeep.engine.store.database import Database, lost_race
 from statekeep.engine.store.sql import statements
 
@@ -58,20 +58,18 @@ class Count:
         self._newest = 0
         """Of changes up to this position none is missing in the snapshot."""
 
+    async def mark(self, connection: AsyncConnection) -> None:
+        """Note up to where changes are counted, if all are seen that somebody is writing now."""
+        self._newest = (await connection.execute(_SQL["newest"])).scalar_one()
+
     @asynccontextmanager
-    async def beside(
-        self, deployment: AsyncConnection, machine_id: int, version_id: int
-    ) -> AsyncIterator[None]:
+    async def beside(self, machine_id: int, version_id: int) -> AsyncIterator[None]:
         """Count while the block runs; at its end both are over.
 
         Args:
-            deployment: its connection, which waits for those who write now: so Postgres notices if one waits for it.
-            machine_id: of the machine.
+            machine_id: of the machine; those who held it when the count was marked have ended.
             version_id: of the version whose actors are counted.
         """
-        self._newest = (await deployment.execute(_SQL["newest"])).scalar_one()
-        # Who has drawn a position and cannot be seen yet holds the machine.
-        await locks.await_events(deployment, machine_id)
         counting = asyncio.create_task(self._begin(machine_id, version_id))
         try:
             yield

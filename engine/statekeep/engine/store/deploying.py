@@ -103,7 +103,10 @@ class Deploying:
         """
         connection, target, parent = self._connection, self._target, self._parent
         started_at = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
-        async with count.beside(connection, target.machine_id, parent.id):
+        newest = await populations.newest(connection)
+        await count.mark(connection)
+        await locks.await_events(connection, target.machine_id)
+        async with count.beside(target.machine_id, parent.id):
             walk = await populations.histories(connection, target.version, parent)
             decided = await self._decided(walk, await populations.cohorts(connection, parent))
             decided = await self._without_deserted(decided)
@@ -113,7 +116,7 @@ class Deploying:
             await versions.mark_applied(connection, target.id)
 
         await locks.stop_machine(connection, target.machine_id)
-        new = await populations.undecided(connection, parent, deployment_id)
+        new = await populations.undecided(connection, parent, deployment_id, newest)
         rest = await self._without_passed(await self._decided(walk, new))
         await rulings.write(connection, deployment_id, landings, rest)
         await rulings.carry_out(connection, deployment_id, target, parent)

@@ -45,11 +45,17 @@ async def cohorts(connection: AsyncConnection, version: StoredVersion) -> Sequen
     return await _cohorts(connection, _SQL["cohorts"], {"version_id": version.id})
 
 
+async def newest(connection: AsyncConnection) -> int:
+    """Return the highest id of a cohort: those that come to be from now on have higher ones."""
+    found: int = (await connection.execute(_SQL["newest_cohort"])).scalar_one()
+    return found
+
+
 async def undecided(
-    connection: AsyncConnection, version: StoredVersion, deployment_id: int
+    connection: AsyncConnection, version: StoredVersion, deployment_id: int, after: int
 ) -> Sequence[Cohort]:
-    """Return the cohorts of a version of which a deployment has written nothing, not counted."""
-    keys = {"version_id": version.id, "deployment_id": deployment_id}
+    """Return the cohorts of a version with higher ids of which a deployment has written nothing, not counted."""
+    keys = {"version_id": version.id, "deployment_id": deployment_id, "after": after}
     return await _cohorts(connection, _SQL["undecided"], keys)
 
 

@@ -96,14 +96,15 @@ select i.id from unnest(cast(:cohorts as bigint[])) as i (id)
 intersect
 select a.cohort_id from statekeep.actor a where a.machine_id = :machine_id;
 
+-- :name newest_cohort
+select coalesce(max(c.id), 0) from statekeep.cohort c;
+
 -- :name undecided
 -- Cohorts that came to be since the deployment wrote its decisions.
 select distinct c.history_id, c.configuration_id, cast(0 as bigint) as actors
   from (select k.history_id, k.configuration_id
-          from statekeep.cohort k where k.version_id = :version_id and k.canonical
-         union all
-        select k.history_id, k.configuration_id
-          from statekeep.cohort k where k.version_id = :version_id and not k.canonical) as c
+          from statekeep.cohort k where k.id > :after and k.version_id = :version_id
+        offset 0) as c
  where not exists (select from statekeep.decision d
                     where d.deployment_id = :deployment_id
                       and d.history_id = c.history_id and d.configuration_id = c.configuration_id
