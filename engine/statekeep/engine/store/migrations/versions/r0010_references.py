@@ -9,9 +9,6 @@ from alembic import op
 revision = "0010"
 down_revision = "0009"
 
-# Events lock actors first, too, so that neither waits for the other in a circle.
-LOCK = "LOCK TABLE statekeep.actor IN ACCESS EXCLUSIVE MODE"
-
 GUARDS = """
 CREATE OR REPLACE FUNCTION statekeep.refuse_removal() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -42,6 +39,5 @@ ALTER TABLE statekeep.decision
 
 def upgrade() -> None:
     """Guard first, then drop what the guards replace."""
-    op.execute(LOCK)
     op.execute(GUARDS)
     op.execute(KEYS)
