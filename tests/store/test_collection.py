@@ -8,7 +8,7 @@ from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 from tests.store.test_waiting import WAITING, behind, nobody_writes, stored
 
-from statekeep.engine.store import collection, locks
+from statekeep.engine.store import collection, deployments, locks
 from statekeep.engine.store.deployments import Deployment, Held
 from statekeep.engine.store.rebuilding import rebuild
 
@@ -193,6 +193,28 @@ async def test_who_arrives_where_an_unseen_kind_of_move_was_deserted_holds_the_d
     assert isinstance(held, Held)
     assert [str(move) for move in held.unseen] == ["fee → fee"]
     assert await world.place("a") == ("v1", "documents")
+
+
+async def test_so_does_who_arrives_there_when_nobody_looks_a_second_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START", "PAY")
+    await world.spawn("b", "v1")
+    await world.propose("v2", LOAN_2, parent="v1")
+    approved = (await world.preview("v2")).id
+    stop_machine = locks.stop_machine
+
+    async def late(connection: AsyncConnection, machine_id: int) -> None:
+        await world.answered("b", "START")
+        await stop_machine(connection, machine_id)
+
+    monkeypatch.setattr(deployments, "ROUNDS", 1)
+    monkeypatch.setattr(locks, "stop_machine", late)
+    held = await world.apply("v2", approved)
+    assert isinstance(held, Held)
+    assert [str(move) for move in held.unseen] == ["fee → fee"]
+    assert await world.place("b") == ("v1", "fee")
 
 
 async def test_an_index_made_anew_from_the_log_is_the_one_that_was(world: World) -> None:

@@ -8,7 +8,7 @@
 
 Under the machine's lock nothing is done whose cost grows with the actors. One cohort always gets
 the same decision, so all cohorts of the parent are decided beforehand, whether anybody is in them or
-not, and under the lock only those that have come to be since. How many actors each
+not; those that come to be meanwhile just before the lock, and under it only the last few. How many actors each
 decision concerned is counted beside it, and made exact afterwards (``counting``).
 
 Whether anybody is in a cohort matters for one thing only: a kind of move that the approved preview did not
@@ -103,7 +103,8 @@ class Deploying:
         """
         connection, target, parent = self._connection, self._target, self._parent
         started_at = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
-        newest = await populations.newest(connection)
+        # What is left out at first because nobody seems to be there has no decision either: then all are looked at again.
+        known = await populations.newest(connection) if self._patient else 0
         await count.mark(connection)
         await locks.await_events(connection, target.machine_id)
         async with count.beside(target.machine_id, parent.id):
@@ -115,10 +116,14 @@ class Deploying:
             await rulings.write(connection, deployment_id, landings, decided)
             await versions.mark_applied(connection, target.id)
 
+        async def catch_up() -> None:
+            new = await populations.undecided(connection, parent, deployment_id, known)
+            rest = await self._without_passed(await self._decided(walk, new))
+            await rulings.write(connection, deployment_id, landings, rest)
+
+        await catch_up()
         await locks.stop_machine(connection, target.machine_id)
-        new = await populations.undecided(connection, parent, deployment_id, newest)
-        rest = await self._without_passed(await self._decided(walk, new))
-        await rulings.write(connection, deployment_id, landings, rest)
+        await catch_up()
         await rulings.carry_out(connection, deployment_id, target, parent)
         position = await self._stamp(deployment_id)
         return Uncounted(deployment_id, epoch, target.machine_id, parent.id, position)
@@ -154,7 +159,7 @@ class Deploying:
         return others
 
     async def _without_passed(self, decided: list[Decided]) -> list[Decided]:
-        """Return the decisions but those of an unseen kind, under the machine's lock.
+        """Return the decisions but those of an unseen kind, which are looked at again under the machine's lock.
 
         Raises:
             Unseen: one concerns somebody, and there is no time to look again.
