@@ -103,7 +103,7 @@ class Deploying:
         """
         connection, target, parent = self._connection, self._target, self._parent
         started_at = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
-        # What is left out at first because nobody seems to be there has no decision either: then all are looked at again.
+        # Where nobody seems to be may be left out at first, without a decision: then all are looked at again.
         known = await populations.newest(connection) if self._patient else 0
         await count.mark(connection)
         await locks.await_events(connection, target.machine_id)
