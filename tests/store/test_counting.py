@@ -14,9 +14,9 @@ from tests.store.test_races import LONGER, RING
 from tests.store.test_waiting import WAITING
 
 from statekeep.engine.ids import VersionName
-from statekeep.engine.store import audit, counting, deployments, locks
+from statekeep.engine.store import audit, counting, deployments, locks, rulings
 from statekeep.engine.store.counting import Count, Uncounted
-from statekeep.engine.store.database import Database
+from statekeep.engine.store.deploying import Deploying
 from statekeep.engine.store.deployments import AppliedBefore, Deployment
 from statekeep.engine.store.locks import MACHINE_SPACE
 
@@ -24,11 +24,12 @@ TALLIES = (
     "select history_id, configuration_id, actors from tally where deployment_id = :id order by 1, 2"
 )
 
-DECIDED = (
-    "select from pg_locks"
-    " where relation = 'decision'::regclass and mode = 'RowExclusiveLock' and granted"
+COUNTED = (
+    "select from pg_locks join pg_stat_activity using (pid)"
+    " where relation = 'actor'::regclass and mode = 'AccessShareLock' and granted"
+    " and pid <> pg_backend_pid() and query like '%create temporary table counted%' and state = 'idle in transaction'"
 )
-"""Somebody has written decisions, and not committed them yet."""
+"""Somebody has counted the actors, and not committed yet."""
 
 
 class Died(Exception):
@@ -196,9 +197,9 @@ async def test_who_counts_beside_upkeep_hears_of_no_race(
     approved = (await world.preview("v2")).id
     finish = Count.finish
 
-    async def late(count: Count, database: Database, deployment: Uncounted) -> None:
-        await counting.recount(database, deployment)
-        await finish(count, database, deployment)
+    async def late(count: Count, deployment: Uncounted) -> None:
+        await counting.recount(world.database, deployment)
+        await finish(count, deployment)
 
     monkeypatch.setattr(Count, "finish", late)
     done = await world.apply("v2", approved)
@@ -283,22 +284,48 @@ async def test_who_was_writing_when_the_count_began_is_counted(
     await assert_the_log_counts_alike(world, done)
 
 
-async def test_a_change_of_the_schema_and_a_count_do_not_wait_for_each_other(
-    world: World, database_url: str
+@pytest.mark.parametrize(
+    "moment", ["before the count", "looking who is there", "holding the machine"]
+)
+async def test_a_change_of_the_schema_and_a_deployment_do_not_wait_for_each_other(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    await world.propose("v1", RING)
-    await world.spawn("a", "v1", "A")
-    await world.propose("v2", RING, parent="v1", path=["A"])
+    """A deployment has two connections: the change waits for one, and the other must not wait for the change."""
+    await world.propose("v1", LOAN_1)
+    await world.spawn("passed", "v1", "START", "PAY", "UPLOAD")
+    await world.spawn("idle", "v1")
+    if moment != "looking who is there":  # nobody looks unless somebody has passed where nobody is now
+        await world.spawn("fee", "v1", "START")
+        await world.spawn("paid", "v1", "START", "PAY")
+    await world.propose("v2", LOAN_2, parent="v1")
     approved = (await world.preview("v2")).id
-    async with await psycopg.AsyncConnection.connect(database_url) as change:
-        await change.execute("lock table statekeep.actor in access exclusive mode")
-        deploying = asyncio.create_task(world.apply("v2", approved))
-        while not ((await world.rows(WAITING))[0][0] and await world.rows(DECIDED)):
-            assert not deploying.done()
-        await change.execute("lock table statekeep.decision in access exclusive mode")
-    done = await deploying
+    place, name = {
+        "before the count": (locks, "await_events"),
+        "looking who is there": (Deploying, "_places"),
+        "holding the machine": (rulings, "carry_out"),
+    }[moment]
+    work = getattr(place, name)
+    changes: list[asyncio.Task[None]] = []
+
+    async def change() -> None:
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            await connection.execute("lock table statekeep.actor in access exclusive mode")
+
+    async def late(*arguments: object) -> object:
+        if not changes:
+            while moment != "before the count" and not await world.rows(COUNTED):
+                pass
+            changes.append(asyncio.create_task(change()))
+            while not (await world.rows(WAITING))[0][0]:
+                assert not changes[0].done()
+        return await work(*arguments)
+
+    monkeypatch.setattr(place, name, late)
+    async with asyncio.timeout(30):
+        done = await world.apply("v2", approved)
+        await changes[0]
     assert isinstance(done, Deployment)
-    assert done.migrated == 1
+    assert done.needs_rescue == 1
 
 
 async def assert_the_log_counts_alike(world: World, deployment: Deployment) -> None:

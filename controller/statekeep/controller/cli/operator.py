@@ -67,7 +67,7 @@ def _namespaces(_: click.Context, __: click.Parameter, value: str) -> tuple[Name
     type=click.IntRange(1, 64),
     default=WORKERS,
     show_default=True,
-    help="Versions reconciled at a time; each takes one database connection.",
+    help="Versions reconciled at a time; each takes a database connection, and a second one while it applies.",
 )
 @logs_option
 @click.option(
@@ -108,6 +108,6 @@ async def _operate(url: str, settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with keyless(url, pool_size=settings.workers + SPARE_CONNECTIONS) as database:
+    async with keyless(url, pool_size=2 * settings.workers + SPARE_CONNECTIONS) as database:
         garbage.settle()
         await run(settings, database, stop)

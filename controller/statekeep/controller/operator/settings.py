@@ -32,4 +32,4 @@ class Settings:
     """0: any free one."""
 
     workers: int
-    """Turns at a time; each needs one database connection."""
+    """Turns at a time; each needs a database connection, and a second one while it applies."""

@@ -15,14 +15,15 @@ two do it at once.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from statekeep.engine.store import standings
-from statekeep.engine.store.database import Database, lost_race
+from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
 
 _SQL = statements("counting.sql")
@@ -31,7 +32,10 @@ _ONE_VIEW = sa.text("set transaction isolation level repeatable read")
 """A connection that had to be opened again remembers no options."""
 
 _LOCK_TIMEOUT = sa.text("set local lock_timeout = '1s'")
-"""Whoever changes the schema may wait for the deployment, which waits for the count: no circle that Postgres sees."""
+"""Whoever changes the schema may wait for one of two connections, of which one waits for the other: no circle that
+Postgres sees."""
+
+_HOLD_ACTORS = sa.text("lock table statekeep.actor in access share mode")
 
 _WORKERS = sa.text("show max_parallel_workers_per_gather")
 
@@ -51,16 +55,28 @@ class Uncounted:
 
 
 class Count:
-    """Where the actors of a version stand when a deployment takes them."""
+    """Where the actors of a version stand when a deployment takes them; a context, which lends itself a connection."""
 
-    def __init__(self, snapshot: AsyncConnection) -> None:
-        self._snapshot = snapshot
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lent = AsyncExitStack()
+        self._snapshot: AsyncConnection | None = None
         self._newest = 0
-        """Of changes up to this position none is missing in the snapshot."""
+        """Of changes of the machine up to this position none is missing in the snapshot."""
 
-    async def mark(self, connection: AsyncConnection) -> None:
-        """Note up to where changes are counted, if all are seen that somebody is writing now."""
-        self._newest = (await connection.execute(_SQL["newest"])).scalar_one()
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._lent.aclose()
+
+    async def mark(self, deployment: AsyncConnection) -> None:
+        """Note up to where changes are counted, once those have ended who write now.
+
+        Whoever changes the schema waits for the deployment from now on, not only for its count: so Postgres sees it.
+        """
+        await deployment.execute(_HOLD_ACTORS)
+        self._newest = (await deployment.execute(_SQL["newest_change"])).scalar_one()
 
     @asynccontextmanager
     async def beside(self, machine_id: int, version_id: int) -> AsyncIterator[None]:
@@ -79,6 +95,8 @@ class Count:
             await asyncio.gather(counting, return_exceptions=True)
 
     async def _begin(self, machine_id: int, version_id: int) -> None:
+        if self._snapshot is None:
+            self._snapshot = await self._lent.enter_async_context(self._database.lend())
         await self._snapshot.rollback()  # what an earlier attempt saw
         await self._snapshot.execute(_ONE_VIEW)
         await self._snapshot.execute(_LOCK_TIMEOUT)
@@ -89,38 +107,38 @@ class Count:
         keys = {"machine_id": machine_id, "version_id": version_id}
         await self._snapshot.execute(_SQL["count_actors"], keys)
 
-    async def finish(self, database: Database, deployment: Uncounted) -> None:
+    async def finish(self, deployment: Uncounted) -> None:
         """Write down how many actors each decision of the deployment concerned, which has happened."""
+        assert self._snapshot is not None
         try:
-            await self._correct(database, deployment)
+            await self._correct(self._snapshot, deployment)
             await self._snapshot.execute(_SQL["tally"], {"deployment_id": deployment.id})
             await self._snapshot.commit()
-        except sa.exc.DBAPIError as error:
-            if not lost_race(error):
-                raise
-            # Somebody counts beside us, whom this snapshot cannot see.
-            await self._snapshot.rollback()
-            return await recount(database, deployment)
-        return await database.transact(lambda connection: _settle(connection, deployment))
+        except (sa.exc.OperationalError, sa.exc.InternalError):
+            # Somebody counts beside us, whom this snapshot cannot see; or changes the schema; or the snapshot is gone.
+            await self._lent.aclose()
+            return await recount(self._database, deployment)
+        return await self._database.transact(lambda connection: _settle(connection, deployment))
 
-    async def _correct(self, database: Database, deployment: Uncounted) -> None:
+    async def _correct(self, snapshot: AsyncConnection, deployment: Uncounted) -> None:
         """Move those who had an event between the snapshot and the deployment."""
         stretch = {
             "version_id": deployment.parent_id,
             "after": self._newest,
             "before": deployment.position,
         }
-        async with database.lend() as log:
-            options = {"yield_per": AT_ONCE}
-            changed = await log.stream(_SQL["changed"], stretch, execution_options=options)
-            async for part in changed.partitions():
-                keys = {
-                    "version_id": deployment.parent_id,
-                    "keys": [row.actor_key for row in part],
-                    "histories": [row.history_id for row in part],
-                    "configurations": [row.configuration_id for row in part],
-                }
-                await self._snapshot.execute(_SQL["correct"], keys)
+        options = {"yield_per": AT_ONCE}
+        async with self._database.lend() as log:
+            await log.execute(_LOCK_TIMEOUT)
+            async with log.stream(_SQL["changed"], stretch, execution_options=options) as changed:
+                async for part in changed.partitions():
+                    keys = {
+                        "version_id": deployment.parent_id,
+                        "keys": [row.actor_key for row in part],
+                        "histories": [row.history_id for row in part],
+                        "configurations": [row.configuration_id for row in part],
+                    }
+                    await snapshot.execute(_SQL["correct"], keys)
 
 
 async def recount(database: Database, deployment: Uncounted) -> None:

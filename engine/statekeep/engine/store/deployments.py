@@ -2,8 +2,8 @@
 
 ::
 
-    deployment lock ─ evaluate, write decisions ─ machine lock ─ evaluate what is new ─ move ─ commit ─ count
-                      (events go on)              (events of this machine wait)                (events go on)
+    deployment lock ─ evaluate, write decisions, count ─ machine lock ─ evaluate what is new ─ move ─ commit ─ tally
+                      (events go on)                     (events of this machine wait)                (events go on)
 
 ``deploying`` is that transaction, ``counting`` what goes on beside it and after it. A kind of move that the approved
 preview did not show ends it without a trace, or stays behind, as the version's policy says.
@@ -184,8 +184,7 @@ async def _attempt(
     Raises:
         _Again: there is such.
     """
-    async with database.lend() as second:
-        count = Count(second)
+    async with Count(database) as count:
 
         async def work(connection: AsyncConnection) -> _Done | NotShown | Busy:
             target = await versions.find(connection, wish.namespace, wish.name, for_update=True)
@@ -215,7 +214,7 @@ async def _attempt(
             return Held(unseen.kinds)
         match result:
             case _Done(Uncounted() as new, is_new=True):
-                await count.finish(database, new)
+                await count.finish(new)
                 return await _read(database, new.id)
             case _Done(before):
                 pass

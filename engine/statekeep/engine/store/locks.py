@@ -1,7 +1,8 @@
 """The advisory locks, and who holds which.
 
 * Events hold their machine's lock shared, for one transaction; a deployment holds it exclusively
-  while it rewrites cohorts. Postgres queues fairly, so a stream of events cannot starve a deployment.
+  while it rewrites cohorts. Postgres queues fairly, so a stream of events cannot starve a deployment. At its
+  beginning it passes through that lock, so that it sees what those have written who held the machine then.
 * A deployment first holds its machine's deployment lock, which events never touch, so that two of
   them do not evaluate at once.
 * Whoever may store new histories, with what belongs to them, holds the founding lock until the commit: shared if

@@ -1,6 +1,6 @@
 -- How many actors each decision of a deployment concerned.
 
--- :name newest
+-- :name newest_change
 -- A position that has been drawn: whatever is drawn from now on lies behind it.
 select greatest((select max(e.position) from statekeep.event e), (select max(s.position) from statekeep.spawn s), 0);
 

@@ -100,7 +100,7 @@ select a.cohort_id from statekeep.actor a where a.machine_id = :machine_id;
 select coalesce(max(c.id), 0) from statekeep.cohort c;
 
 -- :name undecided
--- Cohorts that came to be since the deployment wrote its decisions.
+-- Cohorts with higher ids of which the deployment has written nothing.
 select distinct c.history_id, c.configuration_id, cast(0 as bigint) as actors
   from (select k.history_id, k.configuration_id
           from statekeep.cohort k where k.id > :after and k.version_id = :version_id
