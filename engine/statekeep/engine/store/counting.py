@@ -37,8 +37,6 @@ Postgres sees."""
 
 _HOLD_ACTORS = sa.text("lock table statekeep.actor in access share mode")
 
-_WORKERS = sa.text("show max_parallel_workers_per_gather")
-
 AT_ONCE = 20_000
 """Actors that one statement corrects."""
 
@@ -100,10 +98,7 @@ class Count:
         await self._snapshot.rollback()  # what an earlier attempt saw
         await self._snapshot.execute(_ONE_VIEW)
         await self._snapshot.execute(_LOCK_TIMEOUT)
-        # A million groups fit in this much memory; and who counts leaves room on the processors for events.
-        await self._snapshot.execute(sa.text("set local work_mem = '64MB'"))
-        if int((await self._snapshot.execute(_WORKERS)).scalar_one()) > 1:
-            await self._snapshot.execute(sa.text("set local max_parallel_workers_per_gather = 1"))
+        await self._snapshot.execute(_SQL["leave_room"])
         keys = {"machine_id": machine_id, "version_id": version_id}
         await self._snapshot.execute(_SQL["count_actors"], keys)
 

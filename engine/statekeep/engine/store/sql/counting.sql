@@ -4,6 +4,12 @@
 -- A position that has been drawn: whatever is drawn from now on lies behind it.
 select greatest((select max(e.position) from statekeep.event e), (select max(s.position) from statekeep.spawn s), 0);
 
+-- :name leave_room
+-- For this transaction: a million groups fit in this much memory; and who counts leaves room on the processors for events.
+select set_config('work_mem', '64MB', true),
+       set_config('max_parallel_workers_per_gather',
+                  cast(least(cast(current_setting('max_parallel_workers_per_gather') as integer), 1) as text), true);
+
 -- :name count_actors
 -- Where the actors of a version stand: counted before anything is joined. Into a table, since that may use several
 -- processes; an insert may not.
