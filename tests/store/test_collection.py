@@ -8,6 +8,7 @@ from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 from tests.store.test_waiting import WAITING, behind, nobody_writes, stored
 
+from statekeep.engine.ids import PreviewId
 from statekeep.engine.store import collection, deployments, locks
 from statekeep.engine.store.deployments import Deployment, Held
 from statekeep.engine.store.rebuilding import rebuild
@@ -166,14 +167,19 @@ async def test_a_deserted_cohort_of_an_unseen_kind_does_not_hold_a_deployment(wo
     assert await world.decisions("c") == []
 
 
-async def test_who_arrives_where_an_unseen_kind_of_move_was_deserted_holds_the_deployment(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def passed(world: World) -> PreviewId:
+    """Let a pass where nobody is now, and b come there next; return a preview that shows no move of who is there."""
     await world.propose("v1", LOAN_1)
     await world.spawn("a", "v1", "START", "PAY")
     await world.spawn("b", "v1")
     await world.propose("v2", LOAN_2, parent="v1")
-    approved = (await world.preview("v2")).id
+    return (await world.preview("v2")).id
+
+
+async def test_who_arrives_where_an_unseen_kind_of_move_was_deserted_holds_the_deployment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approved = await passed(world)
 
     monkeypatch.setattr(locks, "await_events", nobody_writes)
 
@@ -198,11 +204,7 @@ async def test_who_arrives_where_an_unseen_kind_of_move_was_deserted_holds_the_d
 async def test_so_does_who_arrives_there_when_nobody_looks_a_second_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await world.propose("v1", LOAN_1)
-    await world.spawn("a", "v1", "START", "PAY")
-    await world.spawn("b", "v1")
-    await world.propose("v2", LOAN_2, parent="v1")
-    approved = (await world.preview("v2")).id
+    approved = await passed(world)
     stop_machine = locks.stop_machine
 
     async def late(connection: AsyncConnection, machine_id: int) -> None:

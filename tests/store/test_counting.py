@@ -294,9 +294,8 @@ async def test_a_change_of_the_schema_and_a_deployment_do_not_wait_for_each_othe
     await world.propose("v1", LOAN_1)
     await world.spawn("passed", "v1", "START", "PAY", "UPLOAD")
     await world.spawn("idle", "v1")
-    if (
-        moment != "looking who is there"
-    ):  # nobody looks unless somebody has passed where nobody is now
+    # Nobody looks unless somebody has passed where nobody is now.
+    if moment != "looking who is there":
         await world.spawn("fee", "v1", "START")
         await world.spawn("paid", "v1", "START", "PAY")
     await world.propose("v2", LOAN_2, parent="v1")

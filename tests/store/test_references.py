@@ -20,9 +20,17 @@ from statekeep.engine.store.versions import StoredVersion
 NOWHERE = 999
 
 
-async def configuration(connection: AsyncConnection, stored: StoredVersion) -> int:
-    pair = (stored.id, initial(stored.version.machine))
-    return (await interning.configurations(connection, {pair}))[pair]
+async def found_cohort(
+    world: World, version_id: int, history_id: int, stored: StoredVersion
+) -> None:
+    """Have a cohort of a version and a history, with the first configuration of a stored version."""
+
+    async def work(connection: AsyncConnection) -> None:
+        pair = (stored.id, initial(stored.version.machine))
+        configurations = await interning.configurations(connection, {pair})
+        await interning.cohorts(connection, [(version_id, history_id, configurations[pair])])
+
+    await world.database.transact(work)
 
 
 async def test_a_history_has_a_beginning_that_is_there(world: World) -> None:
@@ -38,26 +46,16 @@ async def test_a_history_has_a_beginning_that_is_there(world: World) -> None:
 
 async def test_a_cohort_has_a_history(world: World) -> None:
     stored = await world.propose("v1", LOAN_1)
-
-    async def work(connection: AsyncConnection) -> None:
-        place = (stored.id, NOWHERE, await configuration(connection, stored))
-        await interning.cohorts(connection, [place])
-
     with pytest.raises(psycopg.errors.NotNullViolation, match="history_id"):
-        await world.database.transact(work)
+        await found_cohort(world, stored.id, NOWHERE, stored)
 
 
 async def test_a_cohort_has_a_configuration_of_its_version(world: World) -> None:
     stored = await world.propose("v1", LOAN_1)
     other = await world.propose("w1", LOAN_1, machine="w")
     [(root,)] = await world.rows("select id from history")
-
-    async def work(connection: AsyncConnection) -> None:
-        place = (other.id, root, await configuration(connection, stored))
-        await interning.cohorts(connection, [place])
-
     with pytest.raises(psycopg.errors.NotNullViolation, match="version_id"):
-        await world.database.transact(work)
+        await found_cohort(world, other.id, root, stored)
 
 
 async def test_there_is_one_root(world: World) -> None:
