@@ -190,10 +190,11 @@ async def _attempt(
             target = await versions.find(connection, wish.namespace, wish.name, for_update=True)
             if target is None or target.parent_id is None:
                 return NotShown()
-            if not await locks.begin_deployment(connection, target.machine_id):
-                return Busy()
+            # First, since whoever has just applied it lets go of its row a moment before the machine.
             if (before := await find(connection, target.id)) is not None:
                 return _Done(before, is_new=False)
+            if not await locks.begin_deployment(connection, target.machine_id):
+                return Busy()
             approved = await previews.moves_shown(connection, target, wish.approval.preview_id)
             if approved is None:
                 return NotShown()
