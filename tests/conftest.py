@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -40,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in the background so that it ignores Ctrl-C, and so would all that we start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--cluster") and not found.is_named():
         pytest.exit(f"The cluster tests are skipped: {found.ABSENT}", returncode=0)
 
