@@ -14,12 +14,11 @@ import pytest
 from tests.api.mirror import Mirror, standing
 from tests.api.process import Api
 from tests.store.conftest import World
-from tests.store.test_races import FAMILY, RING
+from tests.store.test_races import FAMILY, RING, Lull
 
 from statekeep.controller.api.contract import NDJSON
 from statekeep.controller.api.streams import SSE
 from statekeep.engine.store.database import Database
-from statekeep.engine.store.deployments import Deployment
 
 KEY_LINE = f"test: {base64.b64encode(bytes(range(32))).decode()}\n"
 
@@ -43,6 +42,7 @@ class Turmoil:
     sent: int = 0
     over: bool = False
     batches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    lull: Lull = field(default_factory=Lull)
 
     def url(self, path: str) -> str:
         return self.chance.choice(self.servers).url + path
@@ -59,6 +59,7 @@ class Turmoil:
 
     async def write(self) -> None:
         while not self.over:
+            await self.lull.wait()
             names = self.chance.choices(self.names, k=self.chance.choice((1, 5, 40)))
             batch = [
                 {"actor": name, "type": self.chance.choice("AABBC"), "id": f"{self.sent}-{number}"}
@@ -85,8 +86,7 @@ class Turmoil:
                 path=version.path,
                 policy=version.policy,
             )
-            while not isinstance(await self.world.apply(version.name), Deployment):
-                pass  # a kind of move came up that was not shown
+            await self.lull.applied(self.world, version.name)
             await self.pass_batches(self.chance.randint(1, 8))
             await asyncio.to_thread(self.servers.pop().kill)
             self.servers.append(await asyncio.to_thread(Api, self.home, self.database_url))

@@ -126,6 +126,24 @@ async def test_a_transaction_that_loses_every_race_is_told_as_an_outage(
 
 
 @dataclass
+class Lull:
+    """Traffic that slackens while a deployment is held: it is held as long as kinds of move come up that nobody saw."""
+
+    pause_s: float = 0.0
+    """Between two batches of a sender."""
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self.pause_s)
+
+    async def applied(self, world: World, name: str) -> Deployment:
+        """Apply a version, however often it is held."""
+        while not isinstance(result := await world.apply(name), Deployment):
+            self.pause_s = 1.5 * self.pause_s or 0.02
+        self.pause_s = 0.0
+        return result
+
+
+@dataclass
 class Traffic:
     """Actors that come to be and live on while deployments happen."""
 
@@ -134,9 +152,11 @@ class Traffic:
     chance: random.Random = field(default_factory=lambda: random.Random(3))
     over: bool = False
     batches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    lull: Lull = field(default_factory=Lull)
 
     async def send(self, world: World) -> None:
         while not self.over:
+            await self.lull.wait()
             some = self.chance.choices(self.names, k=20)
             outcomes = await world.process(
                 *(world.event(name, self.chance.choice("AABBC")) for name in some)
@@ -165,10 +185,7 @@ class Traffic:
                 path=version.path,
                 policy=version.policy,
             )
-            result = await world.apply(version.name)
-            while not isinstance(result, Deployment):  # a kind of move that was not seen before
-                result = await world.apply(version.name)
-            done.append(result)
+            done.append(await self.lull.applied(world, version.name))
         for _ in range(6):
             await self.batches.acquire()
         self.over = True
