@@ -356,6 +356,9 @@ async def test_warnings_say_which_events_of_an_ancestor_are_lost(submit: Reconci
     outcome = await submit("v2", parentId="v1", definition=LOAN_2)
     assert [w.code for w in outcome.warnings] == ["lost-event"]
     assert "BACK" in outcome.warnings[0].message
+    skip = {"unhandledEvents": "Skip"}
+    outcome = await submit("v2", parentId="v1", definition=LOAN_2, migration=skip)
+    assert "it is skipped on replay" in outcome.warnings[0].message
 
 
 def test_a_condition_keeps_its_time_until_it_changes() -> None:

@@ -48,7 +48,9 @@ def _problems(family: Family) -> Iterator[Problem]:
         findings = family_findings(manifest, parents, parent, rival=rival)
         yield from map(one.document.problem, findings)
         if one.machine is not None:
-            for finding in lost_events(one.machine, _ancestors(manifest, family)):
+            for finding in lost_events(
+                one.machine, _ancestors(manifest, family), skips=manifest.migration.skips
+            ):
                 yield one.document.problem(finding.under(DEFINITION))
 
 

@@ -144,7 +144,7 @@ async def reconcile(
         if standing is not None:
             if isinstance(standing, Applied) and known.stored is not None:
                 in_force = known.stored.version
-                warnings += _lost(in_force.machine, known) + _too_late(manifest, in_force)
+                warnings += _lost(in_force, known) + _too_late(manifest, in_force)
                 if known.stored.semantics < semantics.SEMANTICS:
                     await takeover.take_over(database, known.stored.id)
             machine = machine_of(manifest, known.parent.machine if known.parent else None)
@@ -152,7 +152,7 @@ async def reconcile(
         version = _version(manifest)
         if known.parent is None:
             return await _apply_root(database, namespace, manifest, version, warnings)
-        warnings += _lost(version.machine, known)
+        warnings += _lost(version, known)
         going = _Going(database, namespace, manifest, version, known.parent)
         return await _go_on(going, warnings, tell)
     except SemanticsDiffer as error:
@@ -202,9 +202,10 @@ async def _gather(database: Database, namespace: Namespace, manifest: Manifest) 
     return replace(known, deployment=await deployments.counted(database, deployment))
 
 
-def _lost(machine: Machine, known: _Known) -> tuple[Finding, ...]:
-    """Return a warning for each event that an ancestor handles and this machine never does."""
-    return tuple(found.under("/spec/definition") for found in lost_events(machine, known.lineage))
+def _lost(version: Version, known: _Known) -> tuple[Finding, ...]:
+    """Return a warning for each event that an ancestor handles and this version never does."""
+    lost = lost_events(version.machine, known.lineage, skips=version.policy.skips)
+    return tuple(found.under("/spec/definition") for found in lost)
 
 
 def _too_late(manifest: Manifest, in_force: Version) -> tuple[Finding, ...]:

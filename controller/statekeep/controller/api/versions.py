@@ -189,7 +189,8 @@ async def preview(request: web.Request) -> web.Response:
         walk = await populations.histories(connection, version, parent)
         everything = await populations.decided(connection, walk, parent)
         pages = await _pages(connection, walk, parent, dict.fromkeys(SIDES), limit)
-        lost = lost_events(version.machine, await versions.lineage(connection, parent))
+        ancestors = await versions.lineage(connection, parent)
+        lost = lost_events(version.machine, ancestors, skips=version.policy.skips)
         return _previewed(
             version,
             [*warnings, *lost],

@@ -39,6 +39,11 @@ class MigrationPolicy:
     completed_actors: CompletedActors = CompletedActors.STAY
     unseen_moves: UnseenMoves = UnseenMoves.HOLD
 
+    @property
+    def skips(self) -> bool:
+        """Whether a replay passes over events that the version does not handle."""
+        return self.unhandled_events is UnhandledEvents.SKIP
+
     def __str__(self) -> str:
         """Return the policy as a manifest has it."""
         return (

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statekeep.engine.errors import ChartUnstable
 from statekeep.engine.history.path import Diverged, Verdict
 from statekeep.engine.routing.cohort import HistoryNode
-from statekeep.engine.routing.policy import UnhandledEvents
 from statekeep.engine.routing.version import Version
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.interpreter import initial, step
@@ -114,7 +113,7 @@ class Walk:
             return _lost(before, node, "never comes to rest")
         if taken.handled:
             return Landed(taken.configuration, before.skipped)
-        if self.version.policy.unhandled_events is UnhandledEvents.SKIP:
+        if self.version.policy.skips:
             skipped = dict(before.skipped)
             skipped[node.event_type] = skipped.get(node.event_type, 0) + 1
             return Landed(before.configuration, tuple(sorted(skipped.items())))

@@ -214,7 +214,7 @@ class Code(Enum):
     LOST_EVENT = (
         "lost-event",
         WARNING,
-        "An ancestor version handles the event, this one never does: histories with it cannot be replayed.",
+        "An ancestor handles the event, this version never does: without a skip, histories with it cannot be replayed.",
         "Handle it (`{}` is enough), or set `migration.unhandledEvents: Skip`.",
     )
 

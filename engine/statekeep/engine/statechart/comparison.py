@@ -9,15 +9,19 @@ from statekeep.engine.statechart.machine import Machine
 from statekeep.engine.statechart.wording import quoted
 
 
-def lost_events(machine: Machine, ancestors: Mapping[str, Machine]) -> tuple[Finding, ...]:
+def lost_events(
+    machine: Machine, ancestors: Mapping[str, Machine], *, skips: bool = False
+) -> tuple[Finding, ...]:
     """Return a warning for each event that an ancestor handles somewhere and this machine nowhere.
 
-    A history with such an event cannot be replayed to the end.
+    A history with such an event cannot be replayed to the end, unless it is skipped.
 
     Args:
         machine: the later version.
         ancestors: earlier versions by name, the nearest first.
+        skips: whether a replay passes over events that are not handled.
     """
+    outcome = ": it is skipped on replay." if skips else "; handle it, or skip it on replay."
     lost: dict[str, str] = {}
     for name, ancestor in ancestors.items():
         for event in handled(ancestor):
@@ -26,7 +30,7 @@ def lost_events(machine: Machine, ancestors: Mapping[str, Machine]) -> tuple[Fin
     return tuple(
         Code.LOST_EVENT.at(
             "",
-            f"{quoted(name)} handles {quoted(event)}, this version never does; handle it, or skip it on replay.",
+            f"{quoted(name)} handles {quoted(event)}, this version never does{outcome}",
         )
         for event, name in lost.items()
     )

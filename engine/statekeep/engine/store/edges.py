@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from statekeep.engine.errors import ChartUnstable, StatekeepError
 from statekeep.engine.history.fingerprint import extend, show
 from statekeep.engine.json import JsonObject
-from statekeep.engine.routing.policy import UnhandledEvents
 from statekeep.engine.statechart.configuration import Configuration
 from statekeep.engine.statechart.interpreter import restore, step
 from statekeep.engine.store import interning
@@ -213,7 +212,7 @@ async def _computed(
         if taken.handled:
             chain = extend(row.fingerprint, row.event_type)
             history = NewHistory(row.history_id, row.event_type, chain)
-            skips = version.policy.unhandled_events is UnhandledEvents.SKIP
+            skips = version.policy.skips
             is_hidden = skips and taken.configuration == at
             new.steps.append(
                 _Step(row.wanted, row.version_id, history, taken.configuration, is_hidden)
