@@ -402,6 +402,37 @@ async def test_a_deployment_that_waits_for_a_lock_is_told_of_while_it_does(
     assert told.empty()
 
 
+async def test_under_automatic_approval_an_unseen_kind_of_move_asks_nobody(
+    submit: Reconcile, world: World
+) -> None:
+    await submit("v1", machine="m", definition=LOAN_1)
+    await world.spawn("a", "v1", "START")
+    spec = {"parentId": "v1", "definition": LOAN_2, "approval": "Automatic"}
+    told: asyncio.Queue[Outcome] = asyncio.Queue()
+
+    async def meanwhile(connection: Any) -> asyncio.Task[Outcome]:
+        root = await versions.find(connection, NAMESPACE, VersionName("v1"))
+        assert root is not None
+        await locks.keep_collectors_out(connection, root.machine_id)
+        going = asyncio.create_task(submit("v2", tell=told.put, **spec))
+        await asyncio.wait_for(told.get(), 30)
+        await world.spawn("b", "v1", "START", "PAY")
+        return going
+
+    outcome = await (await world.database.transact(meanwhile))
+    assert outcome.preview is not None
+    assert isinstance(outcome.standing, Applying)
+    assert [str(move) for move in outcome.standing.unseen] == ["documents → income"]
+    assert ready(outcome) == (
+        "False",
+        "Applying",
+        f"preview {outcome.preview.id} did not show 1 kind of move: documents → income; nothing was applied; "
+        "the next preview is tried by itself",
+    )
+    assert await world.place("a") == ("v1", "fee")
+    assert isinstance((await submit("v2", **spec)).standing, Applied)
+
+
 async def test_of_two_roots_that_are_declared_together_neither_is_applied(
     database: Database,
 ) -> None:

@@ -54,6 +54,7 @@ STANDINGS: dict[str, Standing] = {
     "approved, then edited": PreviewChanged(OLD, ()),
     "waiting for another deployment": Applying(PREVIEW_ID, waits=True),
     "being applied": Applying(PREVIEW_ID, waits=False),
+    "approved beforehand, then moves came up": Applying(PREVIEW_ID, waits=False, unseen=(MOVE,)),
     "a root": Applied(None),
     "a deployment": Applied(DEPLOYMENT),
     "edited once applied": Immutable(("definition",)),

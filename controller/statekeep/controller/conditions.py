@@ -27,6 +27,7 @@ from statekeep.controller.standing import (
 )
 from statekeep.engine.ids import PreviewId
 from statekeep.engine.json import JsonValue
+from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.store.deployments import Deployment
 
@@ -177,16 +178,16 @@ def _message(outcome: Outcome, approving: str) -> str:
             edited = f"the version was edited after preview {given} was approved; "
             return _ask(outcome, edited, approving)
         case PreviewChanged(given, unseen):
-            kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
             armed = (
                 "its approval counts again once this no longer happens: remove it to prevent that"
             )
-            held = f"preview {given} did not show {kinds}; nothing was applied; {armed}; "
-            return _ask(outcome, held, approving)
+            return _ask(outcome, f"{_held(given, unseen)}; {armed}; ", approving)
         case Applying(waits=True):
             return "another deployment to the same machine is under way; this one follows"
-        case Applying(approved):
+        case Applying(approved, unseen=()):
             return f"preview {approved} is approved and being applied"
+        case Applying(given, unseen=unseen):
+            return f"{_held(given, unseen)}; the next preview is tried by itself"
         case Applied(deployment):
             return _deployed(deployment)
         case Immutable(fields):
@@ -205,6 +206,11 @@ def _message(outcome: Outcome, approving: str) -> str:
             return f"{problem}; nothing is lost, and this is tried again by itself"
         case other:
             assert_never(other)
+
+
+def _held(given: PreviewId, unseen: Sequence[Move]) -> str:
+    kinds = _listed([str(move) for move in unseen], "kind of move", "kinds of move")
+    return f"preview {given} did not show {kinds}; nothing was applied"
 
 
 def refused(given: str) -> str:

@@ -345,7 +345,10 @@ async def _go_on(going: _Going, warnings: tuple[Finding, ...], tell: Tell) -> Ou
         result = await _told(applying, lambda: tell(under_way))
     else:
         result = await applying
-    standing = await _after(database, going.namespace, version, approved, result)
+    if is_automatic and isinstance(result, Held):
+        standing: Standing = Applying(approved, waits=False, unseen=tuple(sorted(result.unseen)))
+    else:
+        standing = await _after(database, going.namespace, version, approved, result)
     return replace(outcome, standing=standing, deployed=isinstance(result, Deployment))
 
 

@@ -59,6 +59,9 @@ class Applying:
     waits: bool
     """Whether another deployment to the same machine is under way, and this one comes after it."""
 
+    unseen: tuple[Move, ...] = ()
+    """Kinds of move that came up after the preview, where nobody has to approve the next one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
