@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from tests.controller.manifest.documents import read_documents
 
 from statekeep.controller.access.modes import NONE, Mode
 from statekeep.controller.access.scopes import SCOPES
@@ -16,7 +17,6 @@ from statekeep.controller.api.routes import PROBES, ROUTES
 from statekeep.controller.cli.keys import keys
 from statekeep.controller.cli.main import COMMANDS, statekeep
 from statekeep.controller.manifest.codes import Code
-from statekeep.controller.manifest.document import read_documents
 from statekeep.controller.manifest.parse import parse
 from statekeep.controller.standing import Standing
 from statekeep.engine.finding import errors

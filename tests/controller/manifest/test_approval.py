@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.controller.manifest.documents import read_documents
 
 from statekeep.controller.manifest.approval import approve
-from statekeep.controller.manifest.document import read_documents
 from statekeep.controller.manifest.errors import ApprovalImpossible, DocumentsInvalid
 from statekeep.controller.manifest.parse import parse
 from statekeep.engine.json import JsonValue

@@ -5,8 +5,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.controller.manifest.documents import read_documents
 
-from statekeep.controller.manifest.document import read_documents, scan
+from statekeep.controller.manifest.document import scan
 from statekeep.controller.manifest.errors import DocumentsInvalid
 from statekeep.controller.manifest.problem import Position, Problem
 from statekeep.engine.finding import Finding, Severity, escape

@@ -14,13 +14,12 @@ import yaml
 
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.compose import Defect, Root, TextRefused, compose
-from statekeep.controller.manifest.errors import DocumentsInvalid
 from statekeep.controller.manifest.limits import DEFAULT_LIMITS, Limits
 from statekeep.controller.manifest.node import Mapping, Node, Sequence
 from statekeep.controller.manifest.problem import Position, Problem
 from statekeep.controller.manifest.syntax import place, reason
 from statekeep.controller.manifest.text import Text
-from statekeep.engine.finding import Finding, Severity, tokens
+from statekeep.engine.finding import Finding, tokens
 from statekeep.engine.json import JsonValue
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -93,22 +92,6 @@ class Reading:
 
     problems: tuple[Problem, ...]
     """What ended the reading; at most one."""
-
-
-def read_documents(
-    text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "<text>"
-) -> list[Document]:
-    """Return the documents of a text without errors; documents without content are left out.
-
-    Raises:
-        DocumentsInvalid: with every problem of every document.
-    """
-    reading = scan(text, limits=limits, path=path)
-    problems = [problem for document in reading.documents for problem in document.problems]
-    problems.extend(reading.problems)
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise DocumentsInvalid(problems)
-    return list(reading.documents)
 
 
 def scan(text: str, *, limits: Limits = DEFAULT_LIMITS, path: str = "<text>") -> Reading:
