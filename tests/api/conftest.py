@@ -19,7 +19,8 @@ from statekeep.controller.api.cursors import Cursors
 from statekeep.controller.api.server import listening
 from statekeep.controller.dev.postgres import EmbeddedPostgres
 from statekeep.controller.manifest.manifest import Approval, Manifest
-from statekeep.controller.reconcile import Outcome, reconcile
+from statekeep.controller.outcome import Outcome
+from statekeep.controller.reconcile import reconcile
 from statekeep.engine.ids import MachineName, Namespace, VersionName
 from statekeep.engine.json import JsonObject
 from statekeep.engine.routing.policy import MigrationPolicy

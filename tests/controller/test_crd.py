@@ -12,7 +12,7 @@ import yaml
 
 from statekeep.controller.manifest.manifest import Approval
 from statekeep.controller.manifest.schema import SCHEMA
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import Applied, AwaitingApproval, Invalid, PreviewChanged
 from statekeep.controller.status import MAX_ROWS, MAX_TEXT, status
 from statekeep.engine.finding import Finding, Severity

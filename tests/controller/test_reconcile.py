@@ -17,7 +17,8 @@ from statekeep.controller.lineage import roots_of
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.manifest.parse import parse
-from statekeep.controller.reconcile import Outcome, Tell, reconcile, tell_nobody
+from statekeep.controller.outcome import Outcome, Tell, tell_nobody
+from statekeep.controller.reconcile import reconcile
 from statekeep.controller.standing import (
     Applied,
     Applying,

@@ -7,7 +7,7 @@ import pytest
 from tests.gitops.statuses import DEPLOYMENT, MOVE, NOW, OLD, PREVIEW, PREVIEW_ID
 
 from statekeep.controller.conditions import MAX_MESSAGE_BYTES
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import (
     Applied,
     Applying,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import (
     Applied,
     Applying,

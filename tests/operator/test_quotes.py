@@ -7,7 +7,7 @@ from tests.operator.story import Story
 
 from statekeep.controller.manifest.codes import Code
 from statekeep.controller.operator.quotes import with_lost_quotes
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import Applied
 
 

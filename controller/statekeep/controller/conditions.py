@@ -13,7 +13,7 @@ from typing import assert_never
 
 from statekeep.controller.manifest.findings import quoted
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import (
     Applied,
     Applying,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from statekeep.controller.conditions import conditions, cut, json_size
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import (
     Applied,
     Applying,

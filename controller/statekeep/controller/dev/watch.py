@@ -20,7 +20,8 @@ from statekeep.controller.lineage import roots_of
 from statekeep.controller.manifest.folder import SUFFIXES, Folder, Source, read_folder
 from statekeep.controller.manifest.manifest import DEFAULT_NAMESPACE, Manifest
 from statekeep.controller.manifest.problem import Problem
-from statekeep.controller.reconcile import Outcome, reconcile
+from statekeep.controller.outcome import Outcome
+from statekeep.controller.reconcile import reconcile
 from statekeep.controller.standing import DatabaseUnavailable
 from statekeep.controller.status import status
 from statekeep.engine.errors import StoreUnavailable

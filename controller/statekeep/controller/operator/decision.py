@@ -5,7 +5,7 @@ from datetime import datetime
 
 from statekeep.controller.conditions import announcement, cut
 from statekeep.controller.operator.resource import Resource, ready_reason
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import (
     Applying,
     DatabaseUnavailable,

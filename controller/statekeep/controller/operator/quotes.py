@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain, islice
 
 from statekeep.controller.manifest.codes import Code
-from statekeep.controller.reconcile import Outcome
+from statekeep.controller.outcome import Outcome
 from statekeep.controller.standing import Invalid
 from statekeep.engine.finding import Finding, Severity, escape, tokens
 from statekeep.engine.json import JsonObject, JsonValue

@@ -22,7 +22,8 @@ from statekeep.controller.operator.metrics import Metrics
 from statekeep.controller.operator.queue import Queue
 from statekeep.controller.operator.quotes import with_lost_quotes
 from statekeep.controller.operator.resource import Key, Resource, ready_reason
-from statekeep.controller.reconcile import Outcome, Tell, reconcile
+from statekeep.controller.outcome import Outcome, Tell
+from statekeep.controller.reconcile import reconcile
 from statekeep.controller.standing import Applied, DatabaseUnavailable, Invalid
 from statekeep.engine.errors import SchemaOutdated, StatekeepError, StoreUnavailable
 from statekeep.engine.ids import Namespace
