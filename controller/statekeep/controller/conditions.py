@@ -4,16 +4,14 @@ They follow kstatus: ``Ready`` sums up, ``Reconciling`` and ``Stalled`` say who 
 message says what to do, down to the annotation to commit.
 """
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import assert_never
 
 from statekeep.controller.manifest.findings import quoted
 from statekeep.controller.manifest.manifest import APPROVE_ANNOTATION
 from statekeep.controller.outcome import Outcome
+from statekeep.controller.size import cut, json_size
 from statekeep.controller.standing import (
     Applied,
     Applying,
@@ -26,7 +24,6 @@ from statekeep.controller.standing import (
     Reinterpreted,
 )
 from statekeep.engine.ids import PreviewId
-from statekeep.engine.json import JsonValue
 from statekeep.engine.routing.decision import Move
 from statekeep.engine.routing.preview import Preview
 from statekeep.engine.store.deployments import Deployment
@@ -262,32 +259,3 @@ def _listed(items: Sequence[str], one: str, many: str | None = None) -> str:
         shown.append(text)
     rest = [f"and {len(items) - len(shown)} more"] if len(shown) < len(items) else []
     return f"{len(items)} {noun}: {'; '.join([*shown, *rest])}"
-
-
-def cut(text: str, most: int) -> str:
-    """Return a text, or as much of it as fits into so many bytes of JSON.
-
-    >>> cut("häßlich", 8)
-    'häß…'
-    """
-    begin = text[: most + 1]  # more characters never fit
-    if json_size(begin) <= most:
-        return text
-    room = most - len("…".encode())
-    end = next(n for n, so_far in enumerate(accumulate(map(json_size, begin))) if so_far > room)
-    return text[:end] + "…"
-
-
-_ESCAPED = re.compile("[<>&\u2028\u2029]")
-
-
-def json_size(value: JsonValue) -> int:
-    """Return the bytes of a value as the API server keeps it, a text without its quotes: it escapes more than it must.
-
-    >>> json_size("a<b"), json_size(["ä"])
-    (8, 6)
-    """
-    written = json.dumps(value, ensure_ascii=False)
-    escaped = sum(len("\\u003c") - len(char.encode()) for char in _ESCAPED.findall(written))
-    quotes = 2 if isinstance(value, str) else 0
-    return len(written.encode()) + escaped - quotes

@@ -6,8 +6,9 @@ Lists are bounded: the largest rows, and how much the rest amounts to.
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from statekeep.controller.conditions import conditions, cut, json_size
+from statekeep.controller.conditions import conditions
 from statekeep.controller.outcome import Outcome
+from statekeep.controller.size import cut, json_size
 from statekeep.controller.standing import (
     Applied,
     Applying,

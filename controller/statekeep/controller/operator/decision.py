@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from statekeep.controller.conditions import announcement, cut
+from statekeep.controller.conditions import announcement
 from statekeep.controller.operator.resource import Resource, ready_reason
 from statekeep.controller.outcome import Outcome
+from statekeep.controller.size import cut
 from statekeep.controller.standing import (
     Applying,
     DatabaseUnavailable,
