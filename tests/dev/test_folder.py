@@ -135,6 +135,19 @@ def test_a_preview_is_approved_by_the_command(dev: Dev) -> None:
     assert path.read_text() == annotated
 
 
+def test_what_waits_for_its_parent_cannot_be_approved_yet_and_is_told_so(dev: Dev) -> None:
+    _root(dev, "early")
+    _write(dev, "early-2", manifest("early-2", LOAN_2, parent="early"))
+    path = _write(dev, "early-3", manifest("early-3", LOAN_2, parent="early-2"))
+    dev.line("early-3: AwaitingParent")
+    before = path.read_text()
+    status, output = statekeep(dev.home, "approve", "early-3")
+    assert status == 1
+    assert "the server has no preview of early-3 yet" in output
+    assert "its parent is applied" in output
+    assert path.read_text() == before
+
+
 def test_a_preview_is_approved_in_the_file_and_an_unknown_one_is_not(dev: Dev) -> None:
     _root(dev, "file")
     spawn(dev.url, "file-1", "file", "START", "PAY")

@@ -10,6 +10,7 @@ from tests.store.test_waiting import WAITING, behind, nobody_writes, stored
 
 from statekeep.engine.ids import PreviewId
 from statekeep.engine.store import collection, deployments, locks
+from statekeep.engine.store.collection import remove, retire
 from statekeep.engine.store.deployments import Deployment, Held
 from statekeep.engine.store.rebuilding import rebuild
 
@@ -150,6 +151,28 @@ async def test_several_collectors_among_events_lose_nobody(world: World) -> None
     assert [await world.place(name) for name in names] == [("v1", "review")] * 20
     assert len(await world.log("a7")) == 13
     assert await world.count("cohort") == 1
+
+
+async def test_whoever_takes_a_known_way_to_a_cohort_that_is_being_deleted_waits_for_nobody(
+    world: World,
+) -> None:
+    await world.propose("v1", LOAN_1)
+    await world.spawn("ann", "v1", "START", "PAY")  # this process knows the way now
+    await world.spawn("bob", "v1")
+    [(deserted,)] = await world.rows(
+        "select c.id from cohort c join history h on h.id = c.history_id where h.event_type = 'START'"
+    )
+    [(machine_id,)] = await world.rows("select id from machine")
+    assert await retire(world.database, machine_id, [deserted], patient=False)
+
+    async def delete(connection: AsyncConnection) -> None:
+        assert await locks.begin_collection(connection, machine_id)
+        await remove(connection, [deserted])
+        await asyncio.wait_for(world.answered("bob", "START"), 30)
+
+    await world.database.transact(delete)
+    assert await world.place("bob") == ("v1", "fee")
+    assert await world.rows("select from edge where target_id = :id", {"id": deserted}) == []
 
 
 async def test_a_deserted_cohort_of_an_unseen_kind_does_not_hold_a_deployment(world: World) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 import pytest
@@ -16,6 +16,7 @@ from tests.store.test_waiting import WAITING
 from statekeep.engine.ids import VersionName
 from statekeep.engine.store import audit, counting, deployments, locks, rulings
 from statekeep.engine.store.counting import Count, Uncounted
+from statekeep.engine.store.database import Database
 from statekeep.engine.store.deploying import Deploying
 from statekeep.engine.store.deployments import AppliedBefore, Deployment
 from statekeep.engine.store.locks import MACHINE_SPACE
@@ -206,6 +207,47 @@ async def test_who_counts_beside_upkeep_hears_of_no_race(
     assert isinstance(done, Deployment)
     assert (done.migrated, done.stayed, done.needs_rescue) == (5, 0, 0)
     assert [row.actors for row in await world.rows(TALLIES, {"id": done.id})] == [5]
+
+
+@pytest.mark.parametrize("which", ["the one that has counted", "the one that reads what changed"])
+async def test_a_count_that_loses_a_connection_begins_again(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    await world.propose("v1", LOAN_1)
+    for number in range(5):
+        await world.spawn(f"paid{number}", "v1", "START", "PAY")
+    await world.propose("v2", LOAN_2, parent="v1", path=["START"])
+    approved = (await world.preview("v2")).id
+    lend, finish = Database.lend, Count.finish
+    pids: list[int] = []
+    ended: list[int] = []
+    has_happened: list[bool] = []
+
+    async def end() -> None:
+        async with await psycopg.AsyncConnection.connect(database_url) as other:
+            await other.execute("select pg_terminate_backend(%s, 10000)", [pids[-1]])
+        ended.append(pids[-1])
+
+    @asynccontextmanager
+    async def watched(database: Database) -> AsyncIterator[AsyncConnection]:
+        async with lend(database) as connection:
+            pids.append((await connection.exec_driver_sql("select pg_backend_pid()")).scalar_one())
+            if has_happened and which == "the one that reads what changed":
+                await end()
+            yield connection
+
+    async def late(count: Count, deployment: Uncounted) -> None:
+        has_happened.append(True)
+        if which == "the one that has counted":
+            await end()
+        await finish(count, deployment)
+
+    monkeypatch.setattr(Database, "lend", watched)
+    monkeypatch.setattr(Count, "finish", late)
+    done = await world.apply("v2", approved)
+    assert len(ended) == 1
+    assert isinstance(done, Deployment)
+    assert (done.migrated, done.stayed, done.needs_rescue) == (5, 0, 0)
 
 
 async def test_what_happens_between_the_count_and_the_deployment_is_counted(

@@ -1,12 +1,17 @@
 """What is removed was needed by nobody; whatever the log speaks of stays."""
 
+import asyncio
+
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
+from tests.store.test_waiting import WAITING, behind
 
+from statekeep.engine.errors import VersionUnknown
 from statekeep.engine.ids import Namespace
-from statekeep.engine.store import pruning
+from statekeep.engine.store import locks, pruning
 from statekeep.engine.store.pruning import Candidate, Need
 
 
@@ -50,6 +55,28 @@ async def test_a_pruned_version_is_gone_and_its_name_free(world: World) -> None:
     await world.propose("v1", LOAN_2)
     await world.spawn("alice", "v1", "START", "PAY")
     assert await world.place("alice") == ("v1", "income")
+
+
+async def test_whoever_is_asked_for_on_a_version_that_is_just_pruned_is_refused(
+    world: World,
+) -> None:
+    await world.propose("v1", LOAN_1)
+    gone = await candidate(world, "v1")
+    stored = await world.propose("v1", LOAN_1)
+
+    async def hold(connection: AsyncConnection) -> None:
+        await locks.stop_machine(connection, stored.machine_id)
+
+    async def prune_and_ask() -> object:
+        pruned = asyncio.create_task(pruning.prune(world.database, gone))
+        while not (await world.rows(WAITING))[0][0]:
+            pass  # the lock is given in the order in which it was asked for
+        [answer] = await asyncio.gather(world.ask(world.wish("a", "v1")), return_exceptions=True)
+        assert await pruned
+        return answer
+
+    refused = await behind(world, hold, prune_and_ask(), waiters=2)
+    assert isinstance(refused, VersionUnknown)
 
 
 async def test_what_is_needed_by_now_is_kept(world: World) -> None:

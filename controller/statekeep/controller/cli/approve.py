@@ -86,7 +86,13 @@ async def _watch(server: Server, namespace: str, name: str) -> None:
 
 async def _version(server: Server, namespace: str, name: str) -> Any:
     async with calling(server) as caller:
-        return await caller.get(f"/v1/namespaces/{namespace}/versions/{name}")
+        found = await caller.find(f"/v1/namespaces/{namespace}/versions/{name}")
+    if found is None:
+        raise CallFailed(
+            f"the server has no preview of {name} yet: one is made once its manifest is read, has no errors, "
+            "and its parent is applied"
+        )
+    return found
 
 
 def write_approval(path: Path, name: str, preview_id: str, *, namespace: str | None = None) -> None:

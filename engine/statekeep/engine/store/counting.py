@@ -22,6 +22,7 @@ from typing import Self
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.store import standings
 from statekeep.engine.store.database import Database
 from statekeep.engine.store.sql import statements
@@ -109,8 +110,8 @@ class Count:
             await self._correct(self._snapshot, deployment)
             await self._snapshot.execute(_SQL["tally"], {"deployment_id": deployment.id})
             await self._snapshot.commit()
-        except (sa.exc.OperationalError, sa.exc.InternalError):
-            # Somebody counts beside us, whom this snapshot cannot see; or changes the schema; or the snapshot is gone.
+        except (sa.exc.OperationalError, sa.exc.InternalError, StoreUnavailable):
+            # Somebody counts beside us, whom this snapshot cannot see; or changes the schema; or a connection is gone.
             await self._lent.aclose()
             return await recount(self._database, deployment)
         return await self._database.transact(lambda connection: _settle(connection, deployment))

@@ -122,13 +122,13 @@ async def counted(database: Database, deployment: Deployment | Uncounted) -> Dep
 async def count_all(database: Database) -> int:
     """Make up for every count that was broken off; return how many there were."""
 
-    async def uncounted(connection: AsyncConnection) -> list[Deployment | Uncounted]:
+    async def uncounted(connection: AsyncConnection) -> list[Uncounted]:
         rows = await connection.execute(_query(schema.deployment.c.migrated.is_(None)))
-        return [_deployment(row) for row in rows]
+        return [_uncounted(row) for row in rows]
 
     found = await database.read(uncounted)
     for deployment in found:
-        await counted(database, deployment)
+        await counting.recount(database, deployment)
     return len(found)
 
 
@@ -253,9 +253,13 @@ def _query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     )
 
 
+def _uncounted(row: Any) -> Uncounted:
+    return Uncounted(row.id, row.epoch, row.machine_id, row.parent_id, row.position)
+
+
 def _deployment(row: Any) -> Deployment | Uncounted:
     if row.migrated is None:
-        return Uncounted(row.id, row.epoch, row.machine_id, row.parent_id, row.position)
+        return _uncounted(row)
     return Deployment(
         id=row.id,
         number=row.number,

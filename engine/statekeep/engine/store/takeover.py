@@ -28,6 +28,7 @@ from statekeep.engine.errors import (
     SemanticsDiffer,
     SemanticsOutdated,
     StatekeepError,
+    VersionUnknown,
 )
 from statekeep.engine.history.path import HistoryPath
 from statekeep.engine.ids import Namespace
@@ -115,10 +116,15 @@ class Reading:
 
 
 async def kept_under(connection: AsyncConnection, version_id: int) -> int:
-    """Return the meaning under which a version is kept now."""
-    found: int = (
-        await connection.execute(_SQL["kept_under"], {"version_id": version_id})
-    ).scalar_one()
+    """Return the meaning under which a version is kept now.
+
+    Raises:
+        VersionUnknown: it was pruned.
+    """
+    row = await connection.execute(_SQL["kept_under"], {"version_id": version_id})
+    found: int | None = row.scalar_one_or_none()
+    if found is None:
+        raise VersionUnknown("the version has just been pruned")
     return found
 
 

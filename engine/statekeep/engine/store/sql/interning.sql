@@ -89,9 +89,13 @@ select c.id, c.version_id, c.history_id
  where c.canonical;
 
 -- :name insert_edges
+-- None to a cohort that is retired: whoever deletes it would be waited for, by the reference.
 insert into statekeep.edge (cohort_id, event_type, target_id)
 select i.cohort_id, i.event_type, i.target_id
   from unnest(cast(:cohorts as bigint[]), cast(:types as text[]), cast(:targets as bigint[]))
        as i (cohort_id, event_type, target_id)
+  left join lateral (select true as open
+                       from statekeep.cohort t where t.id = i.target_id and t.canonical offset 0) as t on true
+ where i.target_id is null or t.open
  order by i.cohort_id, i.event_type
 on conflict do nothing;
