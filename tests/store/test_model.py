@@ -26,7 +26,7 @@ from statekeep.controller.dev.postgres import EmbeddedPostgres
 EXAMPLES = os.environ.get("EXAMPLES")
 
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or 24),
+    max_examples=int(EXAMPLES or 16),
     stateful_step_count=25,
     derandomize=EXAMPLES is None,
     phases=[Phase.reuse, Phase.generate, Phase.shrink],
