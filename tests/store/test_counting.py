@@ -13,6 +13,7 @@ from tests.store.definitions import LOAN_1, LOAN_2
 from tests.store.test_races import LONGER, RING
 from tests.store.test_waiting import WAITING
 
+from statekeep.engine.errors import StoreUnavailable
 from statekeep.engine.ids import VersionName
 from statekeep.engine.store import audit, counting, deployments, locks, rulings
 from statekeep.engine.store.counting import Count, Uncounted
@@ -207,6 +208,31 @@ async def test_who_counts_beside_upkeep_hears_of_no_race(
     assert isinstance(done, Deployment)
     assert (done.migrated, done.stayed, done.needs_rescue) == (5, 0, 0)
     assert [row.actors for row in await world.rows(TALLIES, {"id": done.id})] == [5]
+
+
+async def test_a_deployment_that_is_broken_off_while_it_passes_the_events_keeps_no_lock(
+    world: World, database_url: str
+) -> None:
+    """The lock that it passes through is the session's: the session has to end."""
+    stored = await world.propose("v1", LOAN_1)
+    await world.spawn("a", "v1", "START")
+    await world.propose("v2", LOAN_2, parent="v1")
+    async with await psycopg.AsyncConnection.connect(database_url) as writer:
+        await writer.execute(
+            "select pg_advisory_xact_lock_shared(%s, %s)", [MACHINE_SPACE, stored.machine_id]
+        )
+        deploying = asyncio.create_task(world.apply("v2"))
+        passing = "select pid from pg_locks where locktype = 'advisory' and not granted"
+        while not (waiting := await world.rows(passing)):
+            assert not deploying.done()
+        await writer.execute("select pg_cancel_backend(%s)", [waiting[0].pid])
+        with pytest.raises(StoreUnavailable):
+            await deploying
+        there = "select from pg_stat_activity where pid = :pid"
+        async with asyncio.timeout(30):
+            while await world.rows(there, {"pid": waiting[0].pid}):
+                pass
+    assert isinstance(await world.apply("v2"), Deployment)
 
 
 @pytest.mark.parametrize("which", ["the one that has counted", "the one that reads what changed"])

@@ -31,6 +31,9 @@ FOUNDING_SPACE = 0x53_4B_04
 _SHARED = sa.text("select pg_advisory_xact_lock_shared(:space, :machine_id)")
 _TRY_SHARED = sa.text("select pg_try_advisory_xact_lock_shared(:space, :machine_id)")
 _EXCLUSIVE = sa.text("select pg_advisory_xact_lock(:space, :machine_id)")
+_PASS = sa.text(
+    "select pg_advisory_lock(:space, :machine_id), pg_advisory_unlock(:space, :machine_id)"
+)
 _TRY = sa.text("select pg_try_advisory_xact_lock(:space, :machine_id)")
 
 
@@ -52,11 +55,12 @@ async def stop_machine(connection: AsyncConnection, machine_id: int) -> None:
 
 async def await_events(connection: AsyncConnection, machine_id: int) -> None:
     """Return once all transactions have ended that hold a machine now; those that come meanwhile wait, too."""
-    async with connection.begin_nested() as passing:
-        await connection.execute(_EXCLUSIVE, {"space": MACHINE_SPACE, "machine_id": machine_id})
-        await (
-            passing.rollback()
-        )  # so the lock is let go of, and at the latest when the transaction ends
+    try:
+        await connection.execute(_PASS, {"space": MACHINE_SPACE, "machine_id": machine_id})
+    except BaseException:
+        # Whoever is broken off between the two holds a session's lock, which outlives the transaction.
+        await connection.invalidate()
+        raise
 
 
 async def begin_deployment(connection: AsyncConnection, machine_id: int) -> bool:
