@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.conftest import KEYS
 from tests.store.conftest import NAMESPACE, World
 from tests.store.definitions import LOAN_1, LOAN_2
@@ -80,6 +81,13 @@ def ready(outcome: Outcome) -> tuple[str, str, str]:
     assert isinstance(row, dict)
     assert row["observedGeneration"] == 7
     return str(row["status"]), str(row["reason"]), str(row["message"])
+
+
+async def machine_id(connection: AsyncConnection) -> int:
+    """Return the id of the machine that v1 belongs to."""
+    root = await versions.find(connection, NAMESPACE, VersionName("v1"))
+    assert root is not None
+    return root.machine_id
 
 
 async def test_a_root_is_applied_straight_away(submit: Reconcile) -> None:
@@ -299,9 +307,7 @@ async def test_another_deployment_under_way_is_waited_for(submit: Reconcile, wor
     spec = {"parentId": "v1", "definition": LOAN_2, "approval": "Automatic"}
 
     async def meanwhile(connection: Any) -> Outcome:
-        root = await versions.find(connection, NAMESPACE, VersionName("v1"))
-        assert root is not None
-        assert await locks.begin_deployment(connection, root.machine_id)
+        assert await locks.begin_deployment(connection, await machine_id(connection))
         return await submit("v2", **spec)
 
     outcome = await world.database.transact(meanwhile)
@@ -387,9 +393,7 @@ async def test_a_deployment_that_waits_for_a_lock_is_told_of_while_it_does(
     told: asyncio.Queue[Outcome] = asyncio.Queue()
 
     async def meanwhile(connection: Any) -> asyncio.Task[Outcome]:
-        root = await versions.find(connection, NAMESPACE, VersionName("v1"))
-        assert root is not None
-        await locks.share_machine(connection, root.machine_id)
+        await locks.share_machine(connection, await machine_id(connection))
         spec = {"parentId": "v1", "definition": LOAN_2, "approval": "Automatic"}
         going = asyncio.create_task(submit("v2", tell=told.put, **spec))
         outcome = await asyncio.wait_for(told.get(), 30)
@@ -412,9 +416,7 @@ async def test_under_automatic_approval_an_unseen_kind_of_move_asks_nobody(
     told: asyncio.Queue[Outcome] = asyncio.Queue()
 
     async def meanwhile(connection: Any) -> asyncio.Task[Outcome]:
-        root = await versions.find(connection, NAMESPACE, VersionName("v1"))
-        assert root is not None
-        await locks.keep_collectors_out(connection, root.machine_id)
+        await locks.keep_collectors_out(connection, await machine_id(connection))
         going = asyncio.create_task(submit("v2", tell=told.put, **spec))
         await asyncio.wait_for(told.get(), 30)
         await world.spawn("b", "v1", "START", "PAY")

@@ -10,7 +10,6 @@ from tests.store.test_waiting import WAITING, behind, nobody_writes, stored
 
 from statekeep.engine.ids import PreviewId
 from statekeep.engine.store import collection, deployments, locks
-from statekeep.engine.store.collection import remove, retire
 from statekeep.engine.store.deployments import Deployment, Held
 from statekeep.engine.store.rebuilding import rebuild
 
@@ -156,18 +155,17 @@ async def test_several_collectors_among_events_lose_nobody(world: World) -> None
 async def test_whoever_takes_a_known_way_to_a_cohort_that_is_being_deleted_waits_for_nobody(
     world: World,
 ) -> None:
-    await world.propose("v1", LOAN_1)
+    machine_id = (await world.propose("v1", LOAN_1)).machine_id
     await world.spawn("ann", "v1", "START", "PAY")  # this process knows the way now
     await world.spawn("bob", "v1")
     [(deserted,)] = await world.rows(
         "select c.id from cohort c join history h on h.id = c.history_id where h.event_type = 'START'"
     )
-    [(machine_id,)] = await world.rows("select id from machine")
-    assert await retire(world.database, machine_id, [deserted], patient=False)
+    assert await collection.retire(world.database, machine_id, [deserted], patient=False)
 
     async def delete(connection: AsyncConnection) -> None:
         assert await locks.begin_collection(connection, machine_id)
-        await remove(connection, [deserted])
+        await collection.remove(connection, [deserted])
         await asyncio.wait_for(world.answered("bob", "START"), 30)
 
     await world.database.transact(delete)

@@ -14,7 +14,7 @@ from tests.store.test_races import LONGER, RING
 from tests.store.test_waiting import WAITING
 
 from statekeep.engine.errors import StoreUnavailable
-from statekeep.engine.ids import VersionName
+from statekeep.engine.ids import PreviewId, VersionName
 from statekeep.engine.store import audit, counting, deployments, locks, rulings
 from statekeep.engine.store.counting import Count, Uncounted
 from statekeep.engine.store.database import Database
@@ -57,6 +57,15 @@ async def broken_off(world: World, name: str) -> Uncounted:
     found = await world.database.read(lambda connection: deployments.find(connection, 2))
     assert isinstance(found, Uncounted)
     return found
+
+
+async def five_paid(world: World) -> PreviewId:
+    """Let five pay; return the preview of a version that all of them would move to."""
+    await world.propose("v1", LOAN_1)
+    for number in range(5):
+        await world.spawn(f"paid{number}", "v1", "START", "PAY")
+    await world.propose("v2", LOAN_2, parent="v1", path=["START"])
+    return (await world.preview("v2")).id
 
 
 async def test_a_count_that_was_broken_off_is_made_up_for_whatever_happened_since(
@@ -192,11 +201,7 @@ async def test_who_counts_beside_upkeep_hears_of_no_race(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Upkeep meets the deployment between its commit and its count, and is faster."""
-    await world.propose("v1", LOAN_1)
-    for number in range(5):
-        await world.spawn(f"paid{number}", "v1", "START", "PAY")
-    await world.propose("v2", LOAN_2, parent="v1", path=["START"])
-    approved = (await world.preview("v2")).id
+    approved = await five_paid(world)
     finish = Count.finish
 
     async def late(count: Count, deployment: Uncounted) -> None:
@@ -239,11 +244,7 @@ async def test_a_deployment_that_is_broken_off_while_it_passes_the_events_keeps_
 async def test_a_count_that_loses_a_connection_begins_again(
     world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
-    await world.propose("v1", LOAN_1)
-    for number in range(5):
-        await world.spawn(f"paid{number}", "v1", "START", "PAY")
-    await world.propose("v2", LOAN_2, parent="v1", path=["START"])
-    approved = (await world.preview("v2")).id
+    approved = await five_paid(world)
     lend, finish = Database.lend, Count.finish
     pids: list[int] = []
     ended: list[int] = []

@@ -7,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store.conftest import World
 from tests.store.definitions import LOAN_1, LOAN_2
 
-from statekeep.engine.ids import VersionName
 from statekeep.engine.routing.policy import (
     CompletedActors,
     MigrationPolicy,
@@ -15,7 +14,7 @@ from statekeep.engine.routing.policy import (
     UnseenMoves,
 )
 from statekeep.engine.routing.reason import Reason
-from statekeep.engine.store import locks, versions
+from statekeep.engine.store import locks
 from statekeep.engine.store.deployments import AppliedBefore, Deployment, Held, NotShown
 from statekeep.engine.store.events import Answer
 from statekeep.engine.store.spawning import Spawned
@@ -207,14 +206,12 @@ async def test_of_many_who_apply_a_version_at_once_one_does(world: World) -> Non
 
 async def test_what_is_applied_is_said_to_be_while_its_machine_is_still_held(world: World) -> None:
     await world.propose("v1", LOAN_1)
-    await world.propose("v2", LOAN_2, parent="v1")
+    version = await world.propose("v2", LOAN_2, parent="v1")
     approved = (await world.preview("v2")).id
     first = await world.apply("v2", approved)
     assert isinstance(first, Deployment)
 
     async def meanwhile(connection: AsyncConnection) -> object:
-        version = await versions.find(connection, world.namespace, VersionName("v2"))
-        assert version is not None
         assert await locks.begin_deployment(connection, version.machine_id)
         return await world.apply("v2", approved)
 

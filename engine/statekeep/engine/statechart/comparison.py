@@ -10,7 +10,7 @@ from statekeep.engine.statechart.wording import quoted
 
 
 def lost_events(
-    machine: Machine, ancestors: Mapping[str, Machine], *, skips: bool = False
+    machine: Machine, ancestors: Mapping[str, Machine], *, skips: bool
 ) -> tuple[Finding, ...]:
     """Return a warning for each event that an ancestor handles somewhere and this machine nowhere.
 

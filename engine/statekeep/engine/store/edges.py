@@ -212,8 +212,7 @@ async def _computed(
         if taken.handled:
             chain = extend(row.fingerprint, row.event_type)
             history = NewHistory(row.history_id, row.event_type, chain)
-            skips = version.policy.skips
-            is_hidden = skips and taken.configuration == at
+            is_hidden = version.policy.skips and taken.configuration == at
             new.steps.append(
                 _Step(row.wanted, row.version_id, history, taken.configuration, is_hidden)
             )
